@@ -3,5 +3,9 @@
 //! Pure: no files, no network, no clock. Only [`dabe`] names the pairing crate.
 
 pub mod attribute;
-pub mod secret;
+pub mod certificate;
+pub mod sign;
+pub mod keyfile;
+pub mod aead;
 pub mod hash;
+pub mod secret;

@@ -8,8 +8,9 @@
 use std::ops::Range;
 
 use super::SectionCipher;
-use super::aead::{self, SEAL_OVERHEAD_BYTES};
+
 use crate::error::{Error, Result};
+use crate::key::aead::{self, SEAL_OVERHEAD_BYTES};
 use crate::key::hash;
 
 /// Plaintext bytes of every chunk but the last.
@@ -64,7 +65,13 @@ impl SectionCipher {
     }
 
     /// Seals one chunk and appends it to `out`; returns its hash.
-    pub fn seal_chunk(&self, index: u64, is_last: bool, text: &[u8], out: &mut Vec<u8>) -> [u8; 32] {
+    pub fn seal_chunk(
+        &self,
+        index: u64,
+        is_last: bool,
+        text: &[u8],
+        out: &mut Vec<u8>,
+    ) -> [u8; 32] {
         let start = out.len();
         aead::seal_into(&self.content, &self.chunk_aad(index, is_last), text, out);
         chunk_hash(&out[start..])

@@ -4,12 +4,11 @@
 //! Pure: no files, no network, no clock. A [`SectionCipher`] holds what a data key gives at one
 //! [`Place`]; [`chunk`] seals and opens bodies with it.
 
-pub mod aead;
 pub mod chunk;
 
 use crate::error::{Error, Result};
-use crate::key::hash;
 use crate::key::secret::{DataKey, Secret};
+use crate::key::{aead, hash};
 
 /// Where a section version stands; every key and every chunk of it is bound to this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,6 +128,8 @@ mod tests {
         let key = DataKey::random();
         let cipher = SectionCipher::new(&key, place());
         assert!(SectionCipher::committed(&key, place(), cipher.commitment()).is_ok());
-        assert!(SectionCipher::committed(&DataKey::random(), place(), cipher.commitment()).is_err());
+        assert!(
+            SectionCipher::committed(&DataKey::random(), place(), cipher.commitment()).is_err()
+        );
     }
 }
