@@ -5,3 +5,4 @@
 pub mod attribute;
 pub mod secret;
 pub mod hash;
+pub mod dabe;
