@@ -6,3 +6,4 @@ pub mod attribute;
 pub mod secret;
 pub mod hash;
 pub mod dabe;
+pub mod policy;
