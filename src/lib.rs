@@ -6,6 +6,8 @@
 //! `store` below `record`. Arrows go only downward; `tests/layers.rs` checks them on the source.
 
 pub mod section;
+pub mod realm;
 pub mod key;
+pub mod store;
 pub mod wire;
 pub mod error;

@@ -214,8 +214,7 @@ fn formula(what: &str, text: &str, patient: Option<&AuthorityId>) -> Result<Poli
 }
 
 fn any_of<'a>(what: &str, policies: impl IntoIterator<Item = &'a Policy>) -> Result<Policy> {
-    let all: Vec<&Policy> = policies.into_iter().collect();
-    Policy::any_of(&all).map_err(|e| {
+    Policy::any_of(policies).map_err(|e| {
         Error::new(Kind::Usage, format!("the policy is over a limit: {what}"))
             .because(e.why().unwrap_or("too many clauses"))
     })

@@ -27,6 +27,8 @@ pub const TEXT_LEN_MAX_BYTES: usize = 16 * 1024;
 pub const DEPTH_MAX: usize = 32;
 /// The most clauses of a policy.
 pub const CLAUSES_MAX: usize = 64;
+/// Stands for the patient of a folder that has none; no authority may be called so.
+pub const UNBOUND_PATIENT: &str = "unbound.patient";
 /// The most rows: attributes over all clauses.
 pub const ROWS_MAX: usize = 256;
 
@@ -72,6 +74,21 @@ impl Policy {
     /// none, or comes to more than the limits of this module.
     pub fn parse(text: &str, patient: Option<&AuthorityId>) -> Result<Self> {
         Self::canonical(expand::clauses(&parse::formula(text, patient)?)?)
+    }
+
+    /// Reads a policy text in which `{patient}` may be unbound: the clauses that name it then
+    /// fall away, because nobody is the owner yet.
+    ///
+    /// # Errors
+    /// As [`Policy::parse`], except for the missing patient.
+    ///
+    /// # Panics
+    /// Never: the stand-in is a valid name.
+    pub fn parse_template(text: &str, patient: Option<&AuthorityId>) -> Result<Self> {
+        let stand_in: AuthorityId = UNBOUND_PATIENT.parse().expect("the stand-in is a valid name");
+        let mut policy = Self::parse(text, Some(patient.unwrap_or(&stand_in)))?;
+        policy.0.retain(|clause| clause.0.iter().all(|a| a.authority != stand_in));
+        Ok(policy)
     }
 
     /// Returns the policy that is satisfied when one of `policies` is.
