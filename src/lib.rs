@@ -8,3 +8,4 @@
 pub mod key;
 pub mod wire;
 pub mod error;
+pub mod store;
