@@ -11,3 +11,4 @@ pub mod key;
 pub mod store;
 pub mod wire;
 pub mod error;
+pub mod store;

@@ -1,0 +1,99 @@
+//! Writing under a condition when answers can be lost.
+
+use bytes::Bytes;
+
+use super::Bucket;
+use super::backend::{Condition, Fault, Fetched, Outcome, Put};
+use super::name::ObjectName;
+use crate::error::{Error, Result};
+
+/// What reading back says about a write whose answer was lost.
+enum Settled {
+    /// It happened, or was overtaken: this is the answer.
+    Answer(Put),
+    /// It did not happen and the condition still holds.
+    Open,
+}
+
+impl Bucket {
+    /// Writes an object when `condition` holds.
+    ///
+    /// A conditional write is never repeated blindly. When its answer is lost (time-out, reset, an
+    /// error of the server) the object is read back: equal bytes mean that this write happened,
+    /// since bytes written under a condition are unique; otherwise it is tried again only while the
+    /// condition can still hold.
+    ///
+    /// # Errors
+    /// [`Unavailable`](crate::error::Kind::Unavailable) when the store does not answer: the outcome
+    /// is then unknown, and the caller settles it later in the same way.
+    pub async fn put(&self, name: &ObjectName, bytes: Bytes, condition: Condition) -> Result<Put> {
+        if condition == Condition::Always {
+            return self.policy.run(|| self.backend.put(name, bytes.clone(), &condition)).await;
+        }
+        let mut tries = self.policy.begin();
+        let mut lost = false;
+        loop {
+            match self.backend.put(name, bytes.clone(), &condition).await {
+                Ok(Put::Refused) if lost => {
+                    // The refusal may come from this write's own earlier success.
+                    return Ok(match self.settle(name, &bytes, &condition).await? {
+                        Settled::Answer(put) => put,
+                        Settled::Open => Put::Refused,
+                    });
+                }
+                Ok(put) => return Ok(put),
+                Err(fault) if fault.outcome == Outcome::Unknown => {
+                    lost = true;
+                    // The wait comes first: a write that is still under way gets time to land.
+                    tries.wait_after(unsettled(fault)).await?;
+                    match self.settle(name, &bytes, &condition).await? {
+                        Settled::Answer(put) => return Ok(put),
+                        Settled::Open => {}
+                    }
+                }
+                Err(fault) if lost => tries.wait_after(unsettled(fault)).await?,
+                Err(fault) => tries.wait_after(fault).await?,
+            }
+        }
+    }
+
+    async fn settle(&self, name: &ObjectName, bytes: &Bytes, condition: &Condition) -> Result<Settled> {
+        let unless = match condition {
+            Condition::Matches(version) => Some(version),
+            Condition::Absent | Condition::Always => None,
+        };
+        // An object of another length is not this write, so the limit loses nothing.
+        let limit_bytes = bytes.len() as u64;
+        let fetched = self
+            .policy
+            .run(|| async {
+                match self.backend.get(name, unless, limit_bytes).await {
+                    Err(fault) if fault.error.kind() == crate::error::Kind::Integrity => Ok(None),
+                    other => other.map(Some),
+                }
+            })
+            .await
+            .map_err(|e| unknown_outcome(&e))?;
+        Ok(match fetched {
+            Some(Fetched::Changed(object)) if object.bytes == *bytes => {
+                Settled::Answer(Put::Stored(object.version))
+            }
+            Some(Fetched::Unchanged) => Settled::Open,
+            Some(Fetched::Absent) if *condition == Condition::Absent => Settled::Open,
+            _ => Settled::Answer(Put::Refused),
+        })
+    }
+}
+
+fn unsettled(fault: Fault) -> Fault {
+    Fault { error: unknown_outcome(&fault.error), ..fault }
+}
+
+fn unknown_outcome(error: &Error) -> Error {
+    let told = Error::new(error.kind(), "it is not known whether the write reached the bucket")
+        .because(error);
+    match error.try_this() {
+        Some(hint) => told.hint(hint.to_owned()),
+        None => told,
+    }
+}

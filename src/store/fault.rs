@@ -1,0 +1,247 @@
+//! What the failure of a request to a cloud means: its kind, its text, and whether to try again.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use object_store::client::{HttpError, HttpErrorKind};
+
+use super::backend::{Fault, Outcome};
+use super::wire_tap::is_credential_host;
+use crate::error::{Error, Kind};
+
+/// An answer of a server that says no.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) host: String,
+    pub(super) status: u16,
+    /// The error code of the store's protocol, as in `NoSuchBucket`.
+    pub(super) code: Option<String>,
+    /// The region in which the bucket is, when the store says so.
+    pub(super) region: Option<String>,
+    /// How long the store asks to wait.
+    pub(super) wait: Option<Duration>,
+}
+
+impl Refusal {
+    fn is(&self, codes: &[&str]) -> bool {
+        self.code.as_deref().is_some_and(|code| codes.contains(&code))
+    }
+
+    /// Returns whether the answer is about one object (absent, exists), which is not a failure.
+    pub(super) fn is_about_the_object(&self) -> bool {
+        match self.status {
+            404 => !self.is(&["NoSuchBucket", "ContainerNotFound", "NoSuchUpload"]),
+            409 => self.is(&["BlobAlreadyExists"]),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} answered {}", self.host, self.status)?;
+        if let Some(code) = &self.code { write!(f, " {code}") } else { Ok(()) }
+    }
+}
+
+impl StdError for Refusal {}
+
+/// A request that got no answer.
+#[derive(Debug)]
+pub(super) struct Unreached {
+    host: String,
+    kind: HttpErrorKind,
+    cause: String,
+}
+
+impl Unreached {
+    pub(super) fn new(host: String, error: &HttpError) -> Self {
+        Self { host, kind: error.kind(), cause: innermost(error) }
+    }
+}
+
+impl fmt::Display for Unreached {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.host, self.cause)
+    }
+}
+
+impl StdError for Unreached {}
+
+/// Returns the text at the end of the chain: the cause itself, without URLs and without what a
+/// request carried.
+fn innermost(error: &(dyn StdError + 'static)) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    let text = error.to_string();
+    text.chars().filter(|c| !c.is_control()).take(200).collect()
+}
+
+fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Option<&'a T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref() {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
+
+/// Says what `error` means for the bucket shown as `site`.
+pub(super) fn classify(error: &object_store::Error, site: &str) -> Fault {
+    if let Some(refusal) = find::<Refusal>(error) {
+        return refused(refusal, site);
+    }
+    if let Some(unreached) = find::<Unreached>(error) {
+        return not_reached(unreached, site);
+    }
+    if let Some(http) = find::<HttpError>(error) {
+        let told = Error::new(Kind::Unavailable, format!("the answer of {site} broke off"));
+        let told = told.because(innermost(http));
+        return Fault { error: told, outcome: Outcome::Unknown, wait: None };
+    }
+    let told = Error::new(Kind::Unsupported, format!("{site} answers in a way that is not understood"));
+    told.because(innermost(error)).into()
+}
+
+/// The fault of a request that got no answer in time.
+pub(super) fn timed_out(site: &str, after: Duration) -> Fault {
+    let error = Error::new(Kind::Unavailable, format!("{site} did not answer"))
+        .because(format!("no answer within {:.1} s", after.as_secs_f64()));
+    Fault { error, outcome: Outcome::Unknown, wait: None }
+}
+
+fn not_reached(unreached: &Unreached, site: &str) -> Fault {
+    if is_credential_host(&unreached.host) {
+        return Error::new(Kind::Denied, format!("there are no credentials for {site}"))
+            .because(format!(
+                "neither the environment nor a profile has keys, and {} did not answer",
+                unreached.host
+            ))
+            .hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE")
+            .into();
+    }
+    let outcome = match unreached.kind {
+        HttpErrorKind::Connect => Outcome::NotApplied,
+        _ => Outcome::Unknown,
+    };
+    let error = Error::new(Kind::Unavailable, format!("cannot reach {site}"))
+        .because(unreached)
+        .hint("check the network and the endpoint (AWS_ENDPOINT_URL)");
+    Fault { error, outcome, wait: None }
+}
+
+fn refused(refusal: &Refusal, site: &str) -> Fault {
+    let outcome = match refusal.status {
+        429 => Outcome::NotApplied,
+        409 if refusal.is(&["ConditionalRequestConflict", "OperationAborted"]) => Outcome::NotApplied,
+        400 if refusal.is(&["RequestTimeout"]) => Outcome::Unknown,
+        501 | 507 => Outcome::Final,
+        408 | 500..=599 => Outcome::Unknown,
+        _ => Outcome::Final,
+    };
+    Fault { error: refusal_text(refusal, site), outcome, wait: refusal.wait }
+}
+
+fn refusal_text(refusal: &Refusal, site: &str) -> Error {
+    let r = refusal;
+    let told = |kind, what: String| Error::new(kind, what).because(refusal);
+    if r.status == 507 || r.is(&["QuotaExceeded", "XMinioStorageFull", "InsufficientStorage"]) {
+        return told(Kind::NoSpace, format!("{site} is full"));
+    }
+    if r.is(&["NoSuchBucket", "ContainerNotFound"]) {
+        return told(Kind::NotFound, format!("{site} does not exist"))
+            .hint("check the name and the endpoint; chartfs does not create buckets");
+    }
+    if r.status == 301 || r.is(&["AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"]) {
+        let hint = match &r.region {
+            Some(region) => format!("the bucket is in {region}: set AWS_REGION={region}"),
+            None => "set AWS_REGION to the region in which the bucket was created".to_owned(),
+        };
+        return told(Kind::Usage, format!("{site} is in another region")).hint(hint);
+    }
+    if r.is(&["RequestTimeTooSkewed"]) {
+        return told(Kind::Denied, format!("{site} refused the request for its time"))
+            .hint("set the clock of this machine");
+    }
+    if r.is(&["ExpiredToken", "TokenRefreshRequired", "ExpiredTokenException"]) {
+        return told(Kind::Denied, format!("the credentials for {site} are past their time"))
+            .hint("get new temporary credentials and export them again");
+    }
+    if r.is(&["SignatureDoesNotMatch", "InvalidAccessKeyId", "InvalidToken", "AuthenticationFailed", "InvalidClientTokenId"])
+        || r.status == 401
+    {
+        return told(Kind::Denied, format!("{site} does not accept the credentials"))
+            .hint("check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile");
+    }
+    if r.status == 403 {
+        return told(Kind::Denied, format!("{site} denies access"))
+            .hint("check the keys, and that they may get, put, list and delete objects in this bucket");
+    }
+    match r.status {
+        408 | 429 | 500..=599 if r.status != 501 => {
+            told(Kind::Unavailable, format!("{site} refuses for now"))
+        }
+        416 => told(Kind::Integrity, "the object is shorter than the record says".to_owned()),
+        _ => told(Kind::Unsupported, format!("{site} refused the request")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(status: u16, code: &str) -> Refusal {
+        let code = (!code.is_empty()).then(|| code.to_owned());
+        Refusal { host: "h".into(), status, code, region: None, wait: None }
+    }
+
+    fn fault(status: u16, code: &str) -> (Kind, Outcome) {
+        let f = refused(&refusal(status, code), "s3://b");
+        (f.error.kind(), f.outcome)
+    }
+
+    #[test]
+    fn refusals_have_the_kind_that_a_person_can_act_on() {
+        assert_eq!(fault(403, "SignatureDoesNotMatch"), (Kind::Denied, Outcome::Final));
+        assert_eq!(fault(403, ""), (Kind::Denied, Outcome::Final));
+        assert_eq!(fault(401, ""), (Kind::Denied, Outcome::Final));
+        assert_eq!(fault(404, "NoSuchBucket"), (Kind::NotFound, Outcome::Final));
+        assert_eq!(fault(301, "PermanentRedirect"), (Kind::Usage, Outcome::Final));
+        assert_eq!(fault(400, "AuthorizationHeaderMalformed"), (Kind::Usage, Outcome::Final));
+        assert_eq!(fault(507, ""), (Kind::NoSpace, Outcome::Final));
+        assert_eq!(fault(416, ""), (Kind::Integrity, Outcome::Final));
+        assert_eq!(fault(501, "NotImplemented"), (Kind::Unsupported, Outcome::Final));
+    }
+
+    #[test]
+    fn only_what_may_pass_is_tried_again_and_lost_answers_are_told_apart() {
+        assert_eq!(fault(429, "SlowDown"), (Kind::Unavailable, Outcome::NotApplied));
+        assert_eq!(fault(503, "SlowDown"), (Kind::Unavailable, Outcome::Unknown));
+        assert_eq!(fault(500, ""), (Kind::Unavailable, Outcome::Unknown));
+        assert_eq!(fault(409, "ConditionalRequestConflict").1, Outcome::NotApplied);
+    }
+
+    #[test]
+    fn answers_about_one_object_are_not_failures() {
+        assert!(refusal(404, "NoSuchKey").is_about_the_object());
+        assert!(refusal(404, "").is_about_the_object());
+        assert!(!refusal(404, "NoSuchBucket").is_about_the_object());
+        assert!(refusal(409, "BlobAlreadyExists").is_about_the_object());
+        assert!(!refusal(409, "ConditionalRequestConflict").is_about_the_object());
+        assert!(!refusal(403, "").is_about_the_object());
+    }
+
+    #[test]
+    fn the_region_that_the_store_names_is_the_hint() {
+        let r = Refusal { region: Some("eu-west-3".into()), ..refusal(301, "PermanentRedirect") };
+        assert_eq!(
+            refusal_text(&r, "s3://b").try_this(),
+            Some("the bucket is in eu-west-3: set AWS_REGION=eu-west-3")
+        );
+    }
+}

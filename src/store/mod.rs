@@ -1,0 +1,212 @@
+//! Where do the objects live? Names and bytes in a bucket, with compare-and-swap.
+//!
+//! The only module that names `object_store`, and it sees names and bytes only: what the bytes mean
+//! is `record`'s and `realm`'s. A [`Bucket`] is S3 (and what speaks its protocol), Azure, Google
+//! Cloud Storage, a local directory or memory, with one meaning everywhere:
+//!
+//! * A write with [`Condition::Absent`] or [`Condition::Matches`] happens at most once, and only
+//!   when the condition holds at that moment, whoever else writes. [`Put::Refused`] is definitive.
+//!   When the answer to a write is lost the bucket settles it by reading back and comparing bytes;
+//!   so bytes written under a condition must be unique (a head carries a random commit id).
+//! * Nothing is buffered before its length is checked against the caller's limit.
+//! * Every request has a deadline and every operation one over all its tries, so that no caller
+//!   hangs. An operation that the store refuses for now is tried again with full jitter.
+//! * A store that accepts conditional writes and ignores them is found out by [`Bucket::probe`].
+//! * No error and no log line shows a credential.
+//!
+//! *Boundary:* untrusted. The store may answer anything; what it answers is damage
+//! ([`Kind::Integrity`]) or unavailability, never a panic.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+
+use crate::error::{Error, Kind, Result};
+
+mod name;
+mod location;
+mod options;
+mod profile;
+mod backend;
+mod retry;
+mod commit;
+mod probe;
+mod upload;
+mod memory;
+mod directory;
+mod remote;
+mod clouds;
+mod wire_tap;
+mod fault;
+
+pub use backend::{Condition, Fetched, Listed, Object, Put, RequestCounts, Version};
+pub use location::{Location, Place};
+pub use name::{OBJECT_NAME_LEN_MAX_BYTES, ObjectName, SEGMENT_LEN_MAX_BYTES};
+pub use options::{DirectorySync, StoreOptions};
+pub use upload::Uploaded;
+
+use backend::Backend;
+use retry::Policy;
+
+/// A bucket that was opened. Clones share the connections and the counters.
+#[derive(Clone)]
+pub struct Bucket {
+    backend: Arc<dyn Backend>,
+    policy: Policy,
+}
+
+impl std::fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bucket").field("policy", &self.policy).finish_non_exhaustive()
+    }
+}
+
+impl Bucket {
+    /// Opens the bucket at `location`. A cloud is not asked yet: [`Self::probe`] does that.
+    ///
+    /// # Errors
+    /// [`Kind::Usage`] when the options do not fit the location, [`Kind::NotFound`] when a local
+    /// directory does not exist.
+    pub async fn open(location: &Location, options: &StoreOptions) -> Result<Self> {
+        let backend: Arc<dyn Backend> = match location {
+            Location::Memory => Arc::new(memory::Memory::default()),
+            Location::Directory(path) => {
+                Arc::new(directory::Directory::open(path.clone(), options).await?)
+            }
+            Location::S3(place) => Arc::new(clouds::s3(place, options)?),
+            Location::Azure(place) => Arc::new(clouds::azure(place, options)?),
+            Location::Gcs(place) => Arc::new(clouds::gcs(place, options)?),
+        };
+        Ok(Self { backend, policy: Policy::of(options) })
+    }
+
+    /// Makes an empty bucket in memory.
+    pub fn memory() -> Self {
+        let policy = Policy::of(&StoreOptions::default());
+        Self { backend: Arc::new(memory::Memory::default()), policy }
+    }
+
+    /// Reads an object, or `None` when there is none.
+    ///
+    /// # Errors
+    /// [`Kind::Integrity`] when the object is longer than `limit_bytes` (before it is buffered).
+    pub async fn get(&self, name: &ObjectName, limit_bytes: u64) -> Result<Option<Object>> {
+        match self.fetch(name, None, limit_bytes).await? {
+            Fetched::Changed(object) => Ok(Some(object)),
+            Fetched::Absent => Ok(None),
+            Fetched::Unchanged => Err(Error::damaged(format!("object {name} came without bytes"))
+                .because("the store answered 'not modified' to an unconditional read")),
+        }
+    }
+
+    /// Reads an object unless it still is `version`: one request, without a body when unchanged.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn get_if_changed(
+        &self,
+        name: &ObjectName,
+        version: &Version,
+        limit_bytes: u64,
+    ) -> Result<Fetched> {
+        self.fetch(name, Some(version), limit_bytes).await
+    }
+
+    async fn fetch(&self, name: &ObjectName, unless: Option<&Version>, limit_bytes: u64) -> Result<Fetched> {
+        self.policy.run(|| self.backend.get(name, unless, limit_bytes)).await
+    }
+
+    /// Reads exactly the bytes of `range`.
+    ///
+    /// # Errors
+    /// [`Kind::Integrity`] when the object does not have all of them, [`Kind::NotFound`] when there
+    /// is no object.
+    pub async fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Result<Bytes> {
+        if range.start >= range.end {
+            return Ok(Bytes::new());
+        }
+        self.policy.run(|| self.backend.get_range(name, range.clone())).await
+    }
+
+    /// Lists the objects below `prefix` (whole segments; empty for all) in the order of their
+    /// names, page by page. A hint, never evidence: the store may leave out or make up lines.
+    pub fn list(&self, prefix: &str) -> BoxStream<'static, Result<Listed>> {
+        let start = ListState {
+            backend: self.backend.clone(),
+            prefix: prefix.trim_end_matches('/').to_owned(),
+            tries: self.policy.begin(),
+            policy: self.policy,
+            last: None,
+            page: None,
+        };
+        futures::stream::unfold(Some(start), |state| async {
+            let mut state = state?;
+            match state.next().await {
+                Ok(Some(listed)) => Some((Ok(listed), Some(state))),
+                Ok(None) => None,
+                Err(e) => Some((Err(e), None)),
+            }
+        })
+        .boxed()
+    }
+
+    /// Removes an object; an absent one counts as removed.
+    ///
+    /// # Errors
+    /// When the store refuses or cannot be reached.
+    pub async fn delete(&self, name: &ObjectName) -> Result<()> {
+        self.policy.run(|| self.backend.delete(name)).await
+    }
+
+    /// Makes every acknowledged write survive a power cut. Only a local directory opened with
+    /// [`DirectorySync::Data`] has something to do here.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub async fn sync(&self) -> Result<()> {
+        self.backend.sync().await.map_err(|fault| fault.error)
+    }
+
+    /// Returns how many requests this bucket has made.
+    pub fn requests(&self) -> RequestCounts {
+        self.backend.requests()
+    }
+}
+
+/// A listing under way: after a fault it begins again behind the last name.
+struct ListState {
+    backend: Arc<dyn Backend>,
+    prefix: String,
+    policy: Policy,
+    tries: retry::Tries,
+    last: Option<ObjectName>,
+    page: Option<BoxStream<'static, backend::Attempt<Listed>>>,
+}
+
+impl ListState {
+    async fn next(&mut self) -> Result<Option<Listed>> {
+        loop {
+            let (backend, prefix) = (&self.backend, &self.prefix);
+            let page = self.page.get_or_insert_with(|| backend.list(prefix, self.last.as_ref()));
+            match page.next().await {
+                None => return Ok(None),
+                Some(Ok(listed)) => {
+                    // Out of order means that beginning again could skip or repeat without end.
+                    if self.last.as_ref().is_some_and(|last| *last >= listed.name) {
+                        return Err(Error::new(Kind::Integrity, "the store lists names out of order"));
+                    }
+                    self.last = Some(listed.name.clone());
+                    self.tries = self.policy.begin();
+                    return Ok(Some(listed));
+                }
+                Some(Err(fault)) => {
+                    self.page = None;
+                    self.tries.wait_after(fault).await?;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! A bucket in a cloud, over `object_store`.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use object_store::multipart::{MultipartStore, PartId};
+use object_store::path::Path;
+use object_store::{
+    GetOptions, GetRange, GetResult, MultipartId, ObjectMeta, ObjectStore, PutMode, PutOptions,
+    UpdateVersion,
+};
+
+use super::backend::{
+    Attempt, Backend, Condition, Counters, Fault, Fetched, Listed, Object, Outcome, Put,
+    RequestCounts, Upload, Version, absent, over_limit, wrong_length,
+};
+use super::fault::{classify, timed_out};
+use super::name::ObjectName;
+use crate::error::{Error, Kind};
+
+/// The slowest transfer that does not count as hanging, in bytes per second.
+const RATE_MIN_BYTES: u64 = 128 << 10;
+
+/// A bucket in a cloud.
+#[derive(Clone)]
+pub(super) struct Remote {
+    pub(super) store: Arc<dyn ObjectStore>,
+    pub(super) parts: Arc<dyn MultipartStore>,
+    /// The segments before every name, or empty.
+    pub(super) prefix: String,
+    /// How the bucket is shown in errors.
+    pub(super) site: String,
+    pub(super) request_timeout: Duration,
+    pub(super) counters: Arc<Counters>,
+}
+
+impl Remote {
+    fn path(&self, name: &str) -> Path {
+        match (self.prefix.as_str(), name) {
+            ("", name) => Path::from(name),
+            (prefix, "") => Path::from(prefix),
+            (prefix, name) => Path::from(format!("{prefix}/{name}")),
+        }
+    }
+
+    fn fault(&self, error: &object_store::Error) -> Fault {
+        classify(error, &self.site)
+    }
+
+    /// Runs one request that moves `bytes` under its deadline.
+    async fn within<T>(&self, bytes: u64, request: impl Future<Output = T>) -> Attempt<T> {
+        let deadline = self.request_timeout + Duration::from_secs(bytes / RATE_MIN_BYTES);
+        let timed = tokio::time::timeout(deadline, request).await;
+        timed.map_err(|_| timed_out(&self.site, deadline))
+    }
+
+    fn version(&self, e_tag: Option<&str>, generation: Option<String>) -> Attempt<Version> {
+        let Some(tag) = e_tag else {
+            return Err(Error::new(Kind::Unsupported, format!("{} gives objects no ETag", self.site))
+                .because("without it there is no compare-and-swap")
+                .into());
+        };
+        let tag = tag.trim_start_matches("W/").trim_matches('"');
+        Ok(Version { tag: tag.into(), generation: generation.map(Into::into) })
+    }
+
+    /// Collects a body whose length was checked.
+    async fn collect(&self, name: &ObjectName, answer: GetResult, wanted: u64) -> Attempt<Bytes> {
+        let mut chunks = answer.into_stream();
+        let mut first = Bytes::new();
+        let mut whole = BytesMut::new();
+        let mut length = 0;
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|e| self.fault(&e))?;
+            length += chunk.len() as u64;
+            if length > wanted {
+                return Err(wrong_length(name, &(0..wanted)).into());
+            }
+            if length == chunk.len() as u64 {
+                first = chunk;
+                continue;
+            }
+            if whole.is_empty() {
+                whole.reserve(usize::try_from(wanted.min(1 << 20)).unwrap_or_default());
+                whole.extend_from_slice(&first);
+            }
+            whole.extend_from_slice(&chunk);
+        }
+        if length != wanted {
+            return Err(wrong_length(name, &(0..wanted)).into());
+        }
+        Ok(if whole.is_empty() { first } else { whole.freeze() })
+    }
+
+    fn listed(&self, meta: &ObjectMeta) -> Option<Attempt<Listed>> {
+        let path = meta.location.as_ref();
+        let name = match self.prefix.as_str() {
+            "" => Some(path),
+            prefix => path.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')),
+        };
+        // Objects that chartfs cannot have written are not its business.
+        let name = ObjectName::new(name?).ok()?;
+        let version = match self.version(meta.e_tag.as_deref(), meta.version.clone()) {
+            Ok(version) => version,
+            Err(fault) => return Some(Err(fault)),
+        };
+        Some(Ok(Listed { name, size_bytes: meta.size, version }))
+    }
+}
+
+#[async_trait]
+impl Backend for Remote {
+    async fn get(&self, name: &ObjectName, unless: Option<&Version>, limit_bytes: u64) -> Attempt<Fetched> {
+        let if_none_match = unless.map(|version| format!("\"{}\"", version.tag));
+        let options = GetOptions { if_none_match, ..GetOptions::default() };
+        let path = self.path(name.as_str());
+        let answer = match self.within(0, self.store.get_opts(&path, options)).await? {
+            Ok(answer) => answer,
+            Err(object_store::Error::NotModified { .. }) if unless.is_some() => {
+                return Ok(Fetched::Unchanged);
+            }
+            Err(object_store::Error::NotFound { .. }) => return Ok(Fetched::Absent),
+            Err(e) => return Err(self.fault(&e)),
+        };
+        let size_bytes = answer.meta.size;
+        if size_bytes > limit_bytes {
+            return Err(over_limit(name, size_bytes, limit_bytes).into());
+        }
+        let version = self.version(answer.meta.e_tag.as_deref(), answer.meta.version.clone())?;
+        let bytes = self.within(size_bytes, self.collect(name, answer, size_bytes)).await??;
+        // A store that does not know If-None-Match on reads sends the same version again.
+        if unless == Some(&version) {
+            return Ok(Fetched::Unchanged);
+        }
+        Ok(Fetched::Changed(Object { bytes, version }))
+    }
+
+    async fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Attempt<Bytes> {
+        let wanted = range.end - range.start;
+        let options = GetOptions {
+            range: Some(GetRange::Bounded(range.clone())),
+            ..GetOptions::default()
+        };
+        let path = self.path(name.as_str());
+        let answer = match self.within(0, self.store.get_opts(&path, options)).await? {
+            Ok(answer) if answer.range == range => answer,
+            Ok(_) => return Err(wrong_length(name, &range).into()),
+            Err(object_store::Error::NotFound { .. }) => return Err(absent(name).into()),
+            Err(e) => {
+                let fault = self.fault(&e);
+                // The range of the answer is not the one asked for: not a question of trying again.
+                return Err(match fault.error.kind() {
+                    Kind::Unsupported | Kind::Integrity => wrong_length(name, &range).into(),
+                    _ => fault,
+                });
+            }
+        };
+        self.within(wanted, self.collect(name, answer, wanted)).await?
+    }
+
+    async fn put(&self, name: &ObjectName, bytes: Bytes, condition: &Condition) -> Attempt<Put> {
+        let mode = match condition {
+            Condition::Absent => PutMode::Create,
+            Condition::Always => PutMode::Overwrite,
+            Condition::Matches(version) => PutMode::Update(UpdateVersion {
+                e_tag: Some(format!("\"{}\"", version.tag)),
+                version: version.generation.as_deref().map(str::to_owned),
+            }),
+        };
+        let options = PutOptions { mode, ..PutOptions::default() };
+        let path = self.path(name.as_str());
+        let length = bytes.len() as u64;
+        let conditional = *condition != Condition::Always;
+        match self.within(length, self.store.put_opts(&path, bytes.into(), options)).await? {
+            Ok(put) => Ok(Put::Stored(self.version(put.e_tag.as_deref(), put.version)?)),
+            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. })
+                if conditional =>
+            {
+                Ok(Put::Refused)
+            }
+            Err(e) => Err(self.fault(&e)),
+        }
+    }
+
+    async fn upload(&self, name: &ObjectName) -> Attempt<Box<dyn Upload>> {
+        let path = self.path(name.as_str());
+        let id = self.within(0, self.parts.create_multipart(&path)).await?;
+        let id = id.map_err(|e| self.fault(&e))?;
+        let (done, length) = (Mutex::default(), AtomicU64::new(0));
+        Ok(Box::new(RemoteUpload { remote: self.clone(), path, id, done, length }))
+    }
+
+    fn list(&self, prefix: &str, after: Option<&ObjectName>) -> BoxStream<'static, Attempt<Listed>> {
+        let below = self.path(prefix);
+        let below = (!below.as_ref().is_empty()).then_some(below);
+        let metas = match after {
+            Some(after) => self.store.list_with_offset(below.as_ref(), &self.path(after.as_str())),
+            None => self.store.list(below.as_ref()),
+        };
+        // The deadline holds for each page, which is where the stream waits.
+        let state = (self.clone(), metas);
+        futures::stream::unfold(state, |(remote, mut metas)| async move {
+            loop {
+                let item = match remote.within(0, metas.next()).await {
+                    Ok(None) => return None,
+                    Ok(Some(Ok(meta))) => match remote.listed(&meta) {
+                        Some(listed) => listed,
+                        None => continue,
+                    },
+                    Ok(Some(Err(e))) => Err(remote.fault(&e)),
+                    Err(fault) => Err(fault),
+                };
+                return Some((item, (remote, metas)));
+            }
+        })
+        .boxed()
+    }
+
+    async fn delete(&self, name: &ObjectName) -> Attempt<()> {
+        let path = Ok(self.path(name.as_str()));
+        let mut done = self.store.delete_stream(futures::stream::iter([path]).boxed());
+        match self.within(0, done.next()).await? {
+            Some(Err(object_store::Error::NotFound { .. })) | Some(Ok(_)) | None => Ok(()),
+            Some(Err(e)) => Err(self.fault(&e)),
+        }
+    }
+
+    async fn sync(&self) -> Attempt<()> {
+        Ok(())
+    }
+
+    fn requests(&self) -> RequestCounts {
+        self.counters.snapshot()
+    }
+}
+
+struct RemoteUpload {
+    remote: Remote,
+    path: Path,
+    id: MultipartId,
+    done: Mutex<BTreeMap<usize, PartId>>,
+    length: AtomicU64,
+}
+
+#[async_trait]
+impl Upload for RemoteUpload {
+    async fn part(&self, index: usize, bytes: Bytes) -> Attempt<()> {
+        let (remote, length) = (&self.remote, bytes.len() as u64);
+        let sent = remote.parts.put_part(&self.path, &self.id, index, bytes.into());
+        let part = remote.within(length, sent).await?.map_err(|e| remote.fault(&e))?;
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).insert(index, part);
+        self.length.fetch_add(length, Ordering::Relaxed);
+        Ok(())
+    }
+
+    async fn complete(&self) -> Attempt<Version> {
+        let remote = &self.remote;
+        let parts: Vec<PartId> =
+            self.done.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let length = self.length.load(Ordering::Relaxed);
+        // Joining the parts takes some stores as long as writing them.
+        let made = remote.parts.complete_multipart(&self.path, &self.id, parts);
+        match remote.within(length, made).await? {
+            Ok(put) => remote.version(put.e_tag.as_deref(), put.version),
+            Err(e) => {
+                let fault = remote.fault(&e);
+                // The upload is gone when an earlier try, whose answer was lost, completed it.
+                match self.look().await {
+                    Some(version) if fault.outcome == Outcome::Final => Ok(version),
+                    _ => Err(fault),
+                }
+            }
+        }
+    }
+
+    async fn abort(&self) {
+        let aborted = self.remote.parts.abort_multipart(&self.path, &self.id);
+        if !matches!(self.remote.within(0, aborted).await, Ok(Ok(()))) {
+            tracing::warn!(object = %self.path, "parts of an upload that failed stay in the bucket");
+        }
+    }
+}
+
+impl RemoteUpload {
+    /// Returns the version of the object when it has the length of this upload.
+    async fn look(&self) -> Option<Version> {
+        let options = GetOptions { head: true, ..GetOptions::default() };
+        let asked = self.remote.store.get_opts(&self.path, options);
+        let meta = self.remote.within(0, asked).await.ok()?.ok()?.meta;
+        let whole = meta.size == self.length.load(Ordering::Relaxed);
+        whole.then(|| self.remote.version(meta.e_tag.as_deref(), meta.version).ok())?
+    }
+}

@@ -1,0 +1,182 @@
+//! Looks at every HTTP exchange of `object_store`: counts requests, and turns answers that say no
+//! into typed errors before they become text. Bodies of refusals and listings are bounded here.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use object_store::ClientOptions;
+use object_store::client::{
+    HttpClient, HttpConnector, HttpError, HttpErrorKind, HttpRequest, HttpResponse,
+    HttpResponseBody, HttpService, ReqwestConnector,
+};
+
+use super::backend::Counters;
+use super::fault::{Refusal, Unreached};
+
+/// The longest body of an error answer that is read, in bytes.
+const REFUSAL_LEN_MAX_BYTES: usize = 16 << 10;
+
+/// The longest page of a listing, in bytes: 1,000 keys of 1 KiB, with room for escapes.
+const LIST_PAGE_LEN_MAX_BYTES: usize = 16 << 20;
+
+/// Makes clients that are looked at.
+#[derive(Debug)]
+pub(super) struct TapConnector {
+    pub(super) counters: Arc<Counters>,
+}
+
+impl HttpConnector for TapConnector {
+    fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
+        let inner = ReqwestConnector::default().connect(options)?;
+        Ok(HttpClient::new(Tap { inner, counters: self.counters.clone() }))
+    }
+}
+
+#[derive(Debug)]
+struct Tap {
+    inner: HttpClient,
+    counters: Arc<Counters>,
+}
+
+/// A page of a listing that is longer than any store sends.
+#[derive(Debug)]
+struct PageTooLong;
+
+impl fmt::Display for PageTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the page of the listing is too long")
+    }
+}
+
+impl std::error::Error for PageTooLong {}
+
+#[async_trait]
+impl HttpService for Tap {
+    async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
+        let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
+        let is_list = is_list(&request);
+        if !is_credential_host(&host) {
+            self.count(&request, is_list);
+        }
+        let response = match self.inner.execute(request).await {
+            Ok(response) => response,
+            Err(e) => return Err(HttpError::new(e.kind(), Unreached::new(host, &e))),
+        };
+        let status = response.status().as_u16();
+        match status {
+            200..=299 if is_list => bounded_page(response).await,
+            200..=299 | 304 | 412 => Ok(response),
+            _ => refused(host, status, response).await,
+        }
+    }
+}
+
+impl Tap {
+    fn count(&self, request: &HttpRequest, is_list: bool) {
+        let c = &self.counters;
+        Counters::count(match request.method().as_str() {
+            "GET" if is_list => &c.list,
+            "GET" if request.headers().contains_key("range") => &c.get_range,
+            "GET" => &c.get,
+            "HEAD" => &c.head,
+            "DELETE" => &c.delete,
+            _ => &c.put,
+        });
+    }
+}
+
+fn is_list(request: &HttpRequest) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    request.method().as_str() == "GET"
+        && query.split('&').any(|q| q == "list-type=2" || q == "comp=list")
+}
+
+/// Returns whether requests to `host` are for credentials, not for the bucket.
+pub(super) fn is_credential_host(host: &str) -> bool {
+    let name = host.split(':').next().unwrap_or_default();
+    name.starts_with("169.254.")
+        || name.starts_with("sts.")
+        || name == "metadata.google.internal"
+        || name == "oauth2.googleapis.com"
+        || name.starts_with("login.microsoftonline.")
+}
+
+/// Reads at most `limit` bytes; the flag says whether that was all.
+async fn read_some(body: HttpResponseBody, limit: usize) -> Result<(Bytes, bool), HttpError> {
+    let mut chunks = body.bytes_stream();
+    let mut read = BytesMut::new();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk?;
+        if read.len() + chunk.len() > limit {
+            let room = limit - read.len();
+            read.extend_from_slice(&chunk[..room]);
+            return Ok((read.freeze(), false));
+        }
+        read.extend_from_slice(&chunk);
+    }
+    Ok((read.freeze(), true))
+}
+
+async fn bounded_page(response: HttpResponse) -> Result<HttpResponse, HttpError> {
+    let (parts, body) = response.into_parts();
+    match read_some(body, LIST_PAGE_LEN_MAX_BYTES).await? {
+        (page, true) => Ok(HttpResponse::from_parts(parts, page.into())),
+        (_, false) => Err(HttpError::new(HttpErrorKind::Decode, PageTooLong)),
+    }
+}
+
+async fn refused(host: String, status: u16, response: HttpResponse) -> Result<HttpResponse, HttpError> {
+    let header = |name: &str| {
+        response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)
+    };
+    let region = header("x-amz-bucket-region");
+    let wait = header("retry-after").and_then(|s| s.parse().ok()).map(Duration::from_secs);
+    let header_code = header("x-ms-error-code");
+    let (parts, body) = response.into_parts();
+    // The status decides; a body that breaks off only takes the code away.
+    let text = read_some(body, REFUSAL_LEN_MAX_BYTES).await.map(|(text, _)| text).unwrap_or_default();
+    let shown = String::from_utf8_lossy(&text);
+    let code = element(&shown, "Code").or(header_code);
+    let region = region.or_else(|| element(&shown, "Region"));
+    let refusal = Refusal { host, status, code, region, wait };
+    if refusal.is_about_the_object() {
+        return Ok(HttpResponse::from_parts(parts, text.into()));
+    }
+    Err(HttpError::new(HttpErrorKind::Unknown, refusal))
+}
+
+/// Returns the text of `<name>…</name>` when it is a plain word.
+fn element(xml: &str, name: &str) -> Option<String> {
+    let from = xml.split_once(&format!("<{name}>"))?.1;
+    let text = from.split_once("</")?.0.trim();
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    (!text.is_empty() && text.len() <= 64 && text.bytes().all(plain)).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_words_or_nothing() {
+        let xml = "<?xml?><Error><Code>NoSuchKey</Code><Region>eu-west-1</Region><X>a b</X></Error>";
+        assert_eq!(element(xml, "Code").as_deref(), Some("NoSuchKey"));
+        assert_eq!(element(xml, "Region").as_deref(), Some("eu-west-1"));
+        assert_eq!(element(xml, "X"), None);
+        assert_eq!(element("<Code>", "Code"), None);
+        assert_eq!(element("<Code></Code>", "Code"), None);
+        assert_eq!(element(&format!("<Code>{}</Code>", "x".repeat(65)), "Code"), None);
+    }
+
+    #[test]
+    fn credential_hosts_are_not_the_bucket() {
+        assert!(is_credential_host("169.254.169.254"));
+        assert!(is_credential_host("sts.eu-west-1.amazonaws.com"));
+        assert!(!is_credential_host("127.0.0.1:8333"));
+        assert!(!is_credential_host("b.s3.eu-west-1.amazonaws.com"));
+    }
+}
