@@ -1,0 +1,14 @@
+//! What time it is: the one place that asks the machine's clock.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Returns nanoseconds since 1970-01-01T00:00:00Z.
+pub fn now_unix_ns() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
+}
+
+/// Returns seconds since 1970-01-01T00:00:00Z.
+pub fn now_unix_s() -> i64 {
+    now_unix_ns() / 1_000_000_000
+}
