@@ -9,7 +9,8 @@ use crate::error::{Error, Kind, Result};
 pub const NAME_LEN_MAX_BYTES: usize = 63;
 
 fn check_name(text: &str, what: &str) -> Result<()> {
-    let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
+    let fine =
+        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
     if text.is_empty() || text.len() > NAME_LEN_MAX_BYTES {
         return Err(Error::new(Kind::Usage, format!("{what} {text:?} is not a name"))
             .because(format!("a name has 1 to {NAME_LEN_MAX_BYTES} characters")));
@@ -143,7 +144,10 @@ mod tests {
         let a: Attribute = "physician@st-mary".parse().unwrap();
         assert_eq!(a.to_string(), "physician@st-mary");
         let e = EpochAttribute { attribute: a, epoch: Epoch(7) };
-        assert_eq!((e.label().as_str(), e.to_string().as_str()), ("physician#7", "physician#7@st-mary"));
+        assert_eq!(
+            (e.label().as_str(), e.to_string().as_str()),
+            ("physician#7", "physician#7@st-mary")
+        );
     }
 
     #[test]
