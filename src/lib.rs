@@ -5,10 +5,13 @@
 //! The modules stand in the order of a read: `fuse → view → record → section → key`, and
 //! `store` below `record`. Arrows go only downward; `tests/layers.rs` checks them on the source.
 
+pub mod record;
 pub mod section;
 pub mod realm;
 pub mod key;
 pub mod store;
+
+// Beside the path.
+pub mod clock;
 pub mod wire;
 pub mod error;
-pub mod store;

@@ -9,7 +9,7 @@ use crate::error::{Error, Kind, Result};
 use crate::key::attribute::Attribute;
 use crate::key::keyring::Holding;
 use crate::key::policy::{Clause, Policy};
-use crate::key::secret::ClauseSecret;
+use crate::key::secret::{ClauseSecret, DataKey};
 use crate::key::wrap::{OuterKey, Wrap};
 use crate::section::chunk::sealed_len;
 use crate::section::{Place, SectionCipher};
@@ -29,6 +29,8 @@ pub enum Sight {
 pub struct Opened {
     /// What the data key gives.
     pub cipher: SectionCipher,
+    /// The data key, to wrap it again.
+    pub(super) data_key: DataKey,
     /// Length, time, measure.
     pub meta: Meta,
     /// Where an inline body lies.
@@ -118,7 +120,7 @@ impl Records {
         }
         let extent = Extent::open(&cipher, &part.extent, record.region.len() as u64)?;
         let chunk_hashes = tokio::sync::OnceCell::new();
-        let opened = Arc::new(Opened { cipher, meta, extent, chunk_hashes });
+        let opened = Arc::new(Opened { cipher, data_key, meta, extent, chunk_hashes });
         let mut all = record.opened.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(at, opened.clone());
         Ok(Some(opened))

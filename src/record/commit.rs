@@ -1,0 +1,419 @@
+//! Committing: one compare-and-swap of the record object, signed once.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::external::BodySource;
+use super::format::Measure;
+use super::head::{Head, Part, SlotEntry, THIS_COMMIT, UncheckedRecord, seal_head};
+use super::marks::Mark;
+use super::meta::Extent;
+use super::open::{Opened, Sight};
+use super::region::{Fresh, Kept, Layout, lay_out};
+use super::statement::{DOMAIN, Statement, StatementEntry};
+use super::{Located, PolicyRef, Record, Records, profile_slots, section_name};
+use crate::clock;
+use crate::error::{Error, Kind, Result};
+use crate::key::hash;
+use crate::key::sign::Signature;
+use crate::realm::policy::{BoundPolicy, CERTIFICATES_MAX};
+use crate::section::chunk::sealed_len;
+use crate::store::{Condition, Put};
+use crate::wire::Writer;
+
+/// The plaintext of a section that is to be written.
+#[derive(Clone)]
+pub enum Body {
+    /// In memory.
+    Bytes(Vec<u8>),
+    /// Too large for that.
+    Source(Arc<dyn BodySource>),
+}
+
+impl Body {
+    pub(super) fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::Source(source) => source.len_bytes(),
+        }
+    }
+}
+
+/// A section that a commit changes.
+#[derive(Clone)]
+pub struct SlotWrite {
+    /// Which slot.
+    pub slot: u16,
+    /// What it will say.
+    pub body: Body,
+    /// What it adds to a caller's view.
+    pub measure: Measure,
+    /// When it was changed, as programs see it.
+    pub mtime_unix_ns: i64,
+    /// Whether it stands beside what is there: the way to write what one may not read.
+    pub append: bool,
+}
+
+/// How a commit ended.
+pub enum Committed {
+    /// The record is stored, in this version.
+    Done(Arc<Record>),
+    /// Somebody else committed first: load again and decide.
+    Moved,
+}
+
+/// A part under construction: its bytes in the head, and its body if that is new and inline.
+pub(super) struct Built {
+    pub(super) part: Part,
+    pub(super) opened: Option<Arc<Opened>>,
+    pub(super) sealed: Option<Vec<u8>>,
+    pub(super) old_extent: Option<Extent>,
+    /// The policy that its wraps were made under.
+    pub(super) policy: PolicyRef,
+    /// The statement that vouches for it, when it is not this commit's.
+    pub(super) vouched: Option<Statement>,
+}
+
+/// Where a new section version will stand, and under which policy.
+#[derive(Clone, Copy)]
+pub(super) struct Under<'a> {
+    pub(super) located: Located,
+    pub(super) policy: &'a PolicyRef,
+    pub(super) bound: &'a BoundPolicy,
+}
+
+/// What a commit is made of besides the sections.
+struct Plan<'a> {
+    located: Located,
+    profile: u8,
+    base: Option<&'a Arc<Record>>,
+    policy: &'a PolicyRef,
+    keeps_history: bool,
+}
+
+impl Records {
+    /// Makes a new record.
+    ///
+    /// # Errors
+    /// `Denied` when the policy lets the user not write one of the sections.
+    pub async fn create(
+        &self,
+        located: Located,
+        profile: u8,
+        policy: &PolicyRef,
+        writes: Vec<SlotWrite>,
+    ) -> Result<Arc<Record>> {
+        let plan = Plan { located, profile, base: None, policy, keeps_history: false };
+        match self.commit_plan(&plan, writes).await? {
+            Committed::Done(record) => Ok(record),
+            Committed::Moved => Err(Error::new(Kind::Conflict, "the record exists already")),
+        }
+    }
+
+    /// Commits changes on top of `base`, which may turn it into another profile.
+    ///
+    /// # Errors
+    /// `Denied` when the policy lets the user not write one of the sections.
+    pub async fn commit(
+        &self,
+        base: &Arc<Record>,
+        profile: u8,
+        policy: &PolicyRef,
+        writes: Vec<SlotWrite>,
+        keeps_history: bool,
+    ) -> Result<Committed> {
+        let plan =
+            Plan { located: base.located, profile, base: Some(base), policy, keeps_history };
+        self.commit_plan(&plan, writes).await
+    }
+
+    async fn commit_plan(&self, plan: &Plan<'_>, writes: Vec<SlotWrite>) -> Result<Committed> {
+        let policy =
+            self.realm.policy(&plan.policy.hash, plan.policy.patient.as_ref()).await?;
+        for write in &writes {
+            self.check_write(&policy, write.slot)?;
+        }
+        let mut writes: BTreeMap<u16, SlotWrite> =
+            writes.into_iter().map(|w| (w.slot, w)).collect();
+        let mut built = Vec::new();
+        for slot in profile_slots(plan.profile)? {
+            let write = writes.remove(&slot);
+            let old = plan.base.filter(|b| b.head.profile == plan.profile);
+            built.push((slot, self.build_slot(plan, &policy, old, slot, write).await?));
+        }
+        if let Some(slot) = writes.keys().next() {
+            return Err(Error::new(
+                Kind::Internal,
+                format!("section {} is not of this record's format", section_name(*slot)),
+            ));
+        }
+        self.store(plan, built).await
+    }
+
+    fn check_write(&self, policy: &BoundPolicy, slot: u16) -> Result<()> {
+        let name = section_name(slot);
+        let rights = policy.rights(name);
+        match self.sight(&rights.write) {
+            Sight::Open => {}
+            Sight::Expired => {
+                return Err(Error::new(Kind::CredentialExpired, format!("{name} cannot be written"))
+                    .because("the certificate behind your attribute has ended")
+                    .hint("ask the authority to issue it again"));
+            }
+            Sight::Closed => {
+                return Err(Error::new(Kind::Denied, format!("you may not write {name}"))
+                    .because(format!("it needs {}", rights.write))
+                    .hint("what you may write in a folder: chartfs policy explain"));
+            }
+        }
+        if rights.read.clauses().is_empty() {
+            return Err(Error::new(Kind::Denied, format!("{name} cannot be written here"))
+                .because("the policy lets nobody read it: what is written would be lost"));
+        }
+        Ok(())
+    }
+
+    async fn build_slot(
+        &self,
+        plan: &Plan<'_>,
+        policy: &BoundPolicy,
+        old: Option<&Arc<Record>>,
+        slot: u16,
+        write: Option<SlotWrite>,
+    ) -> Result<Vec<Built>> {
+        let mut parts = match old {
+            Some(base) => self.carry_slot(plan, policy, base, slot).await?,
+            None => Vec::new(),
+        };
+        let at = Under { located: plan.located, policy: plan.policy, bound: policy };
+        let Some(write) = write else {
+            if parts.is_empty() {
+                parts.push(self.seal_part(at, slot, 0, None, None).await?);
+            }
+            return Ok(parts);
+        };
+        if write.append && !parts.is_empty() {
+            let number = parts.last().map_or(0, |p| p.part.number + 1);
+            parts.push(self.seal_part(at, slot, number, Some(write), None).await?);
+            return Ok(parts);
+        }
+        let before = parts.into_iter().next();
+        Ok(vec![self.seal_part(at, slot, 0, Some(write), before).await?])
+    }
+
+    /// Carries the parts of a slot over; wraps that were made under another policy than the one in
+    /// force are made again by whoever can open the part.
+    async fn carry_slot(
+        &self,
+        plan: &Plan<'_>,
+        policy: &BoundPolicy,
+        base: &Arc<Record>,
+        slot: u16,
+    ) -> Result<Vec<Built>> {
+        let entry = base.head.slots.iter().find(|s| s.slot == slot);
+        let mut parts = Vec::new();
+        for part in entry.map_or(&[][..], |e| &e.parts) {
+            let opened = self.open_part(base, slot, part).await?;
+            let mut built = Built {
+                part: part.clone(),
+                sealed: None,
+                old_extent: opened.as_ref().map(|o| o.extent),
+                policy: base.head.policies[usize::from(part.policy)].clone(),
+                vouched: Some(statement_of(base, part).clone()),
+                opened,
+            };
+            if let Some(opened) = built.opened.as_ref().filter(|_| built.policy != *plan.policy) {
+                let read = &policy.rights(section_name(slot)).read;
+                built.part.wraps =
+                    self.wrap(read, opened.cipher.place(), &opened.data_key).await?;
+                built.policy = plan.policy.clone();
+            }
+            parts.push(built);
+        }
+        Ok(parts)
+    }
+
+    async fn store(&self, plan: &Plan<'_>, mut built: Vec<(u16, Vec<Built>)>) -> Result<Committed> {
+        let layout = lay_out_parts(plan.base, &built);
+        seal_extents(&mut built, &layout);
+        let head = self.head(plan, &mut built, &layout);
+        let (head_bytes, head_hash) = seal_head(&head)?;
+        let statement = self.sign(plan, &head, head_hash, &built);
+        let mut w = Writer::new();
+        w.bytes(&head_bytes);
+        statement.write(&mut w);
+        w.bytes(&layout.region);
+        let object = bytes::Bytes::from(w.into_bytes());
+        if let Some(base) = plan.base.filter(|_| plan.keeps_history) {
+            self.keep_history(base).await?;
+        }
+        let condition = match plan.base {
+            Some(base) => Condition::Matches(base.etag.clone()),
+            None => Condition::Absent,
+        };
+        let name = plan.located.object();
+        match self.realm.bucket().put(&name, object.clone(), condition).await? {
+            Put::Refused => {
+                self.forget(plan.located.record);
+                Ok(Committed::Moved)
+            }
+            Put::Stored(etag) => {
+                let unchecked = UncheckedRecord::parse(&object)?;
+                let mark =
+                    Mark { version: head.version, object_hash: unchecked.object_hash };
+                let record = Arc::new(self.prove(plan.located, unchecked, etag).await?);
+                self.marks.raise(plan.located.record, mark);
+                self.keep(record.clone());
+                Ok(Committed::Done(record))
+            }
+        }
+    }
+
+    fn head(&self, plan: &Plan<'_>, built: &mut [(u16, Vec<Built>)], layout: &Layout) -> Head {
+        let mut policies = vec![plan.policy.clone()];
+        let mut statements: Vec<Statement> = Vec::new();
+        let mut slots = Vec::with_capacity(built.len());
+        for (slot, parts) in built {
+            let mut entry = SlotEntry { slot: *slot, parts: Vec::with_capacity(parts.len()) };
+            for b in parts {
+                b.part.policy = index_in(&mut policies, &b.policy);
+                b.part.statement = match &b.vouched {
+                    None => THIS_COMMIT,
+                    Some(s) => u16::from(index_in(&mut statements, s)),
+                };
+                entry.parts.push(b.part.clone());
+            }
+            slots.push(entry);
+        }
+        Head {
+            realm: self.realm.id(),
+            record: plan.located.record,
+            birth: plan.located.birth,
+            profile: plan.profile,
+            version: plan.base.map_or(0, |b| b.head.version) + 1,
+            previous: plan.base.map_or([0; 32], |b| b.object_hash),
+            realm_seq: self.realm.state().seq,
+            policies,
+            slots,
+            statements,
+            region_len: layout.region.len() as u64,
+            region_hash: hash::sha256(&[&layout.region]),
+        }
+    }
+
+    fn sign(
+        &self,
+        plan: &Plan<'_>,
+        head: &Head,
+        head_hash: [u8; 32],
+        built: &[(u16, Vec<Built>)],
+    ) -> Statement {
+        let now = clock::now_unix_ns();
+        let entry = |slot: u16, part: &Part| StatementEntry {
+            slot,
+            part: part.number,
+            content: part.content.hash(&head.realm, head.record, slot, part.number),
+        };
+        let entries = built
+            .iter()
+            .flat_map(|(slot, parts)| parts.iter().map(move |b| (*slot, b)))
+            .filter(|(_, b)| b.vouched.is_none())
+            .map(|(slot, b)| entry(slot, &b.part))
+            .collect();
+        let mut statement = Statement {
+            commit: hash::random(),
+            version: head.version,
+            time_unix_ns: now,
+            policy: plan.policy.clone(),
+            head: head_hash,
+            author: self.keyring.public(),
+            certificates: self.own_certificates(now / 1_000_000_000),
+            entries,
+            signature: Signature([0; 64]),
+        };
+        let message = statement.message(&head.realm, head.record);
+        statement.signature = self.keyring.sign(DOMAIN, &message);
+        statement
+    }
+
+    /// Returns the hashes of the user's certificates that are valid now, at most as many as a
+    /// statement can name.
+    pub fn own_certificates(&self, now_unix_s: i64) -> Vec<[u8; 32]> {
+        self.keyring
+            .certificates()
+            .iter()
+            .filter(|c| {
+                (c.claims.not_before_unix_s..=c.claims.not_after_unix_s).contains(&now_unix_s)
+            })
+            .take(CERTIFICATES_MAX)
+            .map(|c| c.hash)
+            .collect()
+    }
+
+    /// Keeps the version that is about to be replaced; one that is there already is the same.
+    async fn keep_history(&self, base: &Arc<Record>) -> Result<()> {
+        let (head_bytes, _) = seal_head(&base.head)?;
+        let mut w = Writer::new();
+        w.bytes(&head_bytes);
+        base.statement.write(&mut w);
+        w.bytes(&base.region);
+        let name = base.located.history(base.head.version);
+        self.realm.bucket().put(&name, w.into_bytes().into(), Condition::Absent).await?;
+        Ok(())
+    }
+}
+
+fn statement_of<'a>(base: &'a Record, part: &Part) -> &'a Statement {
+    match part.statement {
+        THIS_COMMIT => &base.statement,
+        i => &base.head.statements[usize::from(i)],
+    }
+}
+
+/// Returns the place of `item` in the list, where it is put if need be.
+fn index_in<T: Clone + PartialEq>(list: &mut Vec<T>, item: &T) -> u8 {
+    let at = list.iter().position(|i| i == item).unwrap_or_else(|| {
+        list.push(item.clone());
+        list.len() - 1
+    });
+    u8::try_from(at).expect("a record has at most 255 live statements and policies")
+}
+
+fn lay_out_parts(base: Option<&Arc<Record>>, built: &[(u16, Vec<Built>)]) -> Layout {
+    let (mut kept, mut fresh) = (Vec::new(), Vec::new());
+    for (slot, parts) in built {
+        for b in parts {
+            let key = (*slot, b.part.number);
+            match &b.sealed {
+                Some(sealed) => {
+                    fresh.push(Fresh { key, sealed: sealed.clone(), old: b.old_extent });
+                }
+                None if b.part.content.is_external() => {}
+                None => {
+                    let live = |o: &Arc<Opened>| (o.extent, sealed_len(o.meta.body_len));
+                    kept.push(Kept { key, place: b.opened.as_ref().map(live) });
+                }
+            }
+        }
+    }
+    let first = built.first().and_then(|(_, parts)| parts.first());
+    let used = match base {
+        None => Some(0),
+        Some(_) => first.and_then(|b| b.old_extent).map(|e| e.region_used),
+    };
+    let old = base.map_or(&[][..], |b| &b.region);
+    lay_out(old, &kept, &fresh, used)
+}
+
+/// Seals the extents that changed, and the first part's, which carries the region's use.
+fn seal_extents(built: &mut [(u16, Vec<Built>)], layout: &Layout) {
+    for (i, (slot, parts)) in built.iter_mut().enumerate() {
+        for (j, b) in parts.iter_mut().enumerate() {
+            let Some(opened) = &b.opened else { continue };
+            let mut extent =
+                layout.extents.get(&(*slot, b.part.number)).copied().unwrap_or_default();
+            extent.region_used = if i == 0 && j == 0 { layout.used } else { 0 };
+            b.part.extent = extent.seal(&opened.cipher);
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! From an edited view back to sections, without the hidden ones: what is unchanged stays where
+//! it is, what is changed is classified again, what is new goes where an import would put it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use crate::error::{Error, Kind, Result};
+
+use super::join::{Placed, Rendered, render};
+use super::order;
+use super::rank::Rank;
+use super::rules::Rules;
+use super::section::{DOCUMENT, Hole, INNER, Item, LIST, SectionText};
+use super::tree::{Node, Shape, Tree};
+use super::{FormatId, Sections, Slot};
+
+/// What a save changes.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Merged {
+    /// New texts of visible sections that differ from what was rendered.
+    pub changed: BTreeMap<Slot, SectionText>,
+    /// Elements that belong to sections outside the view; to be appended blindly.
+    pub appended: BTreeMap<Slot, SectionText>,
+}
+
+impl Merged {
+    /// Says whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.changed.is_empty() && self.appended.is_empty()
+    }
+}
+
+/// The sections among which a patient is divided: whoever sees not all of them cannot tell
+/// whether a patient without visible members is empty.
+const PATIENT_PARTS: [Slot; 3] = [Slot::DEMOGRAPHICS, Slot::CONTACT, Slot::IDENTIFIERS];
+
+fn cannot_be_read(format: FormatId, why: &str) -> Error {
+    let what = format!("the text cannot be read as {}", format.name());
+    Error::new(Kind::Usage, what).because(why)
+}
+
+/// Merges an edited view into the visible sections that it was rendered from.
+///
+/// `base` are the visible sections as rendered, `visible` all that the caller can see, the empty
+/// ones too.
+///
+/// # Errors
+/// `Usage` when the text cannot be read in the record's format; `Denied` when it removes
+/// something of which a part may be outside the view.
+pub fn merge(
+    format: FormatId,
+    base: &Sections,
+    visible: &BTreeSet<Slot>,
+    edited: &[u8],
+    rules: &Rules,
+) -> Result<Merged> {
+    let rendered = render(format, base);
+    if rendered.bytes == edited {
+        return Ok(Merged::default());
+    }
+    let shown = base.values().any(|text| !text.is_empty());
+    if format == FormatId::Opaque || !shown {
+        let parts = super::split(format, edited, rules)?;
+        return whole_file(format, base, visible, parts);
+    }
+    let new = Tree::parse(edited, rules)
+        .filter(|tree| tree.shape.format() == format)
+        .ok_or_else(|| cannot_be_read(format, "it is not a valid object of that format"))?;
+    let framed = base.get(&Slot::FRAME).is_some_and(|text| !text.is_empty());
+    if !framed {
+        if new.shape != Shape::Single {
+            return Err(cannot_be_read(format, "the record is one resource"));
+        }
+        let parts = super::split_tree(&new, rules);
+        return whole_file(format, base, visible, parts);
+    }
+    let old = Tree::parse(&rendered.bytes, rules)
+        .filter(|tree| tree.nodes.len() == rendered.order.len())
+        .ok_or_else(|| Error::damaged("the stored frame does not fit the record"))?;
+    if old.shape != new.shape {
+        return Err(cannot_be_read(format, "the record is of another kind"));
+    }
+    if new.repeated && !old.repeated {
+        return Err(cannot_be_read(format, "a key stands twice"));
+    }
+    Merge::new(&rendered, &old, &new, visible).run(base)
+}
+
+/// Replaces everything visible by a file that is one element, or was not shown before.
+fn whole_file(
+    format: FormatId,
+    base: &Sections,
+    visible: &BTreeSet<Slot>,
+    mut parts: Sections,
+) -> Result<Merged> {
+    let framed = parts.contains_key(&Slot::FRAME);
+    if framed && !visible.contains(&Slot::FRAME) {
+        let what = format!("the frame of this {} record is outside the view", format.name());
+        return Err(Error::new(Kind::Denied, what));
+    }
+    let mut merged = Merged::default();
+    for &slot in visible {
+        let new = parts.remove(&slot).unwrap_or_default();
+        let old = base.get(&slot);
+        if old.map_or(!new.is_empty(), |old| *old != new) {
+            merged.changed.insert(slot, new);
+        }
+    }
+    merged.appended = parts;
+    Ok(merged)
+}
+
+struct Merge<'m> {
+    rendered: &'m Rendered<'m>,
+    old: &'m Tree<'m>,
+    new: &'m Tree<'m>,
+    visible: &'m BTreeSet<Slot>,
+    /// For every new node the item that it was, when it was there.
+    was: Vec<Option<Placed<'m>>>,
+    /// For every new node the stored container that it stands in.
+    container: Vec<u32>,
+    /// Stored containers by their number in the new tree.
+    stored: HashMap<u32, u32>,
+    /// Old nodes that the new text has no more.
+    gone: BTreeSet<usize>,
+    /// For every new node whether its text is what it was, white space aside.
+    same: Vec<bool>,
+}
+
+impl<'m> Merge<'m> {
+    fn new(
+        rendered: &'m Rendered<'m>,
+        old: &'m Tree<'m>,
+        new: &'m Tree<'m>,
+        visible: &'m BTreeSet<Slot>,
+    ) -> Self {
+        let mut merge = Self {
+            rendered,
+            old,
+            new,
+            visible,
+            was: Vec::with_capacity(new.nodes.len()),
+            container: Vec::with_capacity(new.nodes.len()),
+            stored: [DOCUMENT, super::section::ROOT, LIST].map(|c| (c, c)).into(),
+            gone: (0..old.nodes.len()).collect(),
+            same: Vec::with_capacity(new.nodes.len()),
+        };
+        merge.find();
+        merge
+    }
+
+    /// Finds for every new node what it was: same container, same identity, same occurrence.
+    fn find(&mut self) {
+        let mut known: HashMap<(u32, &str), VecDeque<usize>> = HashMap::new();
+        for (index, node) in self.old.nodes.iter().enumerate() {
+            let container = self.rendered.order[index].item.container;
+            known.entry((container, node.identity.as_ref())).or_default().push_back(index);
+        }
+        let frames = self.rendered.order.iter().chain(&self.rendered.dropped);
+        let holes = frames.filter_map(|p| p.item.hole).map(|hole| hole.container);
+        let mut unused = holes.max().map_or(INNER, |c| c.max(INNER).saturating_add(1));
+        for node in &self.new.nodes {
+            let container = *self.stored.get(&node.container).unwrap_or(&node.container);
+            let siblings = known.get_mut(&(container, node.identity.as_ref()));
+            let index = siblings.and_then(|queue| {
+                let front = *queue.front()?;
+                same_kind(&self.old.nodes[front], node).then(|| queue.pop_front())?
+            });
+            let mut was = index.map(|index| self.rendered.order[index]);
+            if let Some(index) = index {
+                self.gone.remove(&index);
+            }
+            if was.is_none() && node.gap.is_some_and(|gap| gap.container == LIST) {
+                was = self.rendered.dropped;
+            }
+            if let Some(gap) = node.gap.filter(|gap| gap.container >= INNER) {
+                let stored = was.and_then(|p| p.item.hole).map(|hole| hole.container);
+                let stored = stored.unwrap_or_else(|| {
+                    unused = unused.saturating_add(1);
+                    unused - 1
+                });
+                self.stored.insert(gap.container, stored);
+            }
+            let same = index
+                .is_some_and(|i| self.old.trimmed(&self.old.nodes[i]) == self.new.trimmed(node));
+            self.was.push(was);
+            self.container.push(container);
+            self.same.push(same);
+        }
+    }
+
+    fn run(self, base: &Sections) -> Result<Merged> {
+        let forced = self.removed_patients()?;
+        let mut slots = self.new.slots();
+        for (index, slot) in slots.iter_mut().enumerate() {
+            if let (Some(was), true) = (self.was[index], self.same[index]) {
+                *slot = was.slot;
+            }
+        }
+        let mut parts = self.items(&slots);
+        if let Some(shell) = self.kept_list() {
+            parts.entry(Slot::FRAME).or_default().items.push(shell);
+        }
+        parts.values_mut().for_each(SectionText::sort);
+        let mut merged = Merged::default();
+        for &slot in self.visible {
+            let new = parts.remove(&slot).unwrap_or_default();
+            let differs = base.get(&slot).map_or(!new.is_empty(), |old| *old != new);
+            if differs || forced.contains(&slot) {
+                merged.changed.insert(slot, new);
+            }
+        }
+        merged.appended = parts;
+        if merged.appended.contains_key(&Slot::FRAME) {
+            return Err(Error::new(Kind::Denied, "the frame of this record is outside the view"));
+        }
+        Ok(merged)
+    }
+
+    /// Returns the sections that a removed patient shell touches.
+    fn removed_patients(&self) -> Result<BTreeSet<Slot>> {
+        let shell =
+            |&&index: &&usize| self.old.nodes[index].gap.is_some_and(|gap| gap.container >= INNER);
+        if self.gone.iter().find(shell).is_none() {
+            return Ok(BTreeSet::new());
+        }
+        if PATIENT_PARTS.iter().any(|slot| !self.visible.contains(slot)) {
+            let what = "a patient cannot be removed or renamed through this view";
+            let why = "it may have parts that the view does not show";
+            return Err(Error::new(Kind::Denied, what).because(why));
+        }
+        // Said even when they look unchanged, so that somebody else's save of them conflicts.
+        Ok(PATIENT_PARTS.into())
+    }
+
+    /// Returns the shell of the entry list when the text has none: hidden entries need it.
+    fn kept_list(&self) -> Option<Item> {
+        let list = |node: &Node<'_>| node.gap.is_some_and(|gap| gap.container == LIST);
+        if self.new.nodes.iter().any(list) {
+            return None;
+        }
+        let removed = self.gone.iter().find(|&&index| list(&self.old.nodes[index]));
+        let placed = removed.map(|&i| self.rendered.order[i]).or(self.rendered.dropped)?;
+        let mut item = placed.item.clone();
+        if let Some(hole) = &mut item.hole {
+            hole.kept_empty = false;
+        }
+        Some(item)
+    }
+
+    /// Makes the items of the new text, by section.
+    fn items(&self, slots: &[Slot]) -> Sections {
+        let mut by_container: BTreeMap<u32, Vec<usize>> = BTreeMap::new();
+        for (index, &container) in self.container.iter().enumerate() {
+            by_container.entry(container).or_default().push(index);
+        }
+        let mut parts = Sections::new();
+        for (container, nodes) in by_container {
+            let siblings: Vec<(Option<&Rank>, Slot)> =
+                nodes.iter().map(|&i| (self.was[i].map(|p| &p.item.rank), slots[i])).collect();
+            for (&index, rank) in nodes.iter().zip(order::ranks(&siblings)) {
+                let item = self.item(index, container, rank);
+                parts.entry(slots[index]).or_default().items.push(item);
+            }
+        }
+        parts
+    }
+
+    fn item(&self, index: usize, container: u32, rank: Rank) -> Item {
+        let node = &self.new.nodes[index];
+        let hole = node.gap.map(|gap| {
+            let was_kept = self.was[index].and_then(|p| p.item.hole).is_some_and(|h| h.kept_empty);
+            Hole {
+                at: super::offset(gap.start - node.start),
+                container: *self.stored.get(&gap.container).unwrap_or(&gap.container),
+                kept_empty: was_kept || (gap.container == LIST && gap.empty),
+            }
+        });
+        Item { container, rank, bytes: self.new.bytes(node), hole }
+    }
+}
+
+fn same_kind(old: &Node<'_>, new: &Node<'_>) -> bool {
+    match (old.gap, new.gap) {
+        (None, None) => true,
+        (Some(a), Some(b)) => (a.container == LIST) == (b.container == LIST),
+        _ => false,
+    }
+}

@@ -1,0 +1,295 @@
+//! Which sections is it made of? Records in the bucket: found, proven, opened section by section,
+//! and committed by compare-and-swap.
+//!
+//! Only this module brings sealed bytes, wrapped keys and the bucket together. A record that came
+//! from the bucket passes through three types: `UncheckedRecord` (its parts stand where they
+//! should), [`Record`] (its committer was entitled, it is the one asked for and not an older one),
+//! and the plaintext of the sections that this user's policy opens.
+//!
+//! *Invariant:* whether a section is hidden is decided by the signed policy, never by a failed
+//! decryption. If the policy lets the user read and anything fails, that is damage.
+
+pub mod format;
+pub mod directory;
+pub mod head;
+pub mod marks;
+pub mod meta;
+pub mod statement;
+mod proof;
+mod open;
+mod region;
+pub mod seal;
+mod commit;
+mod capsules;
+pub mod external;
+mod names;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use lru::LruCache;
+
+use crate::error::{Error, Kind, Result};
+use crate::key::attribute::AuthorityId;
+use crate::key::credential::hex;
+use crate::key::keyring::Keyring;
+use crate::realm::policy::read_patient;
+use crate::realm::{Author, Realm, object_name};
+use crate::store::{Fetched, ObjectName, Version};
+use crate::wire::{Reader, Writer};
+use format::{FormatId, Slot};
+use head::{Head, RECORD_LEN_MAX_BYTES, UncheckedRecord};
+use marks::Marks;
+use statement::Statement;
+
+pub use commit::{Body, Committed, SlotWrite};
+pub use open::{Opened, Sight};
+pub use names::Names;
+
+/// The profile number of a directory.
+pub const DIRECTORY_PROFILE: u8 = 255;
+/// How many proven records are kept in memory, at most.
+const RECORDS_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
+/// How many bytes of proven records are kept in memory, at most.
+const RECORDS_MAX_BYTES: usize = 48 << 20;
+
+/// A record's name: 16 random bytes, never reused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RecordId(pub [u8; 16]);
+
+impl RecordId {
+    /// Makes a new name.
+    pub fn random() -> Self {
+        Self(crate::key::hash::random())
+    }
+}
+
+impl fmt::Display for RecordId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&hex(&self.0))
+    }
+}
+
+/// Where a record object lives: the directory that it was made in, and its own name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Located {
+    /// The directory that it was made in.
+    pub birth: RecordId,
+    /// The record.
+    pub record: RecordId,
+}
+
+impl Located {
+    /// Returns the object's name: `r/<birth>/<record>`.
+    pub fn object(&self) -> ObjectName {
+        object_name("r", &format!("{}/{}", self.birth, self.record))
+    }
+
+    /// Returns the name of an old version of the object: `h/<record>/<version>`.
+    pub fn history(&self, version: u64) -> ObjectName {
+        object_name("h", &format!("{}/{version:010}", self.record))
+    }
+}
+
+/// A policy and the patient that it is bound to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct PolicyRef {
+    /// The policy's hash.
+    pub hash: [u8; 32],
+    /// Whose folder it is.
+    pub patient: Option<AuthorityId>,
+}
+
+impl PolicyRef {
+    /// Appends hash 32 | patient (short).
+    pub fn write(&self, w: &mut Writer) {
+        w.bytes(&self.hash);
+        w.short(self.patient.as_ref().map_or("", AuthorityId::as_str).as_bytes());
+    }
+
+    /// Takes what [`PolicyRef::write`] appended.
+    ///
+    /// # Errors
+    /// `Integrity` when it is none.
+    pub fn read(r: &mut Reader<'_>) -> Result<Self> {
+        Ok(Self { hash: r.array()?, patient: read_patient(r)? })
+    }
+}
+
+/// Returns the name of a slot, for policies and people.
+pub fn section_name(slot: u16) -> &'static str {
+    match slot {
+        directory::NAMES_SLOT => crate::realm::policy::NAMES,
+        directory::PSEUDONYMS_SLOT => crate::realm::policy::PSEUDONYMS,
+        other => Slot(other).name(),
+    }
+}
+
+/// Returns the slots that every record of a profile has.
+///
+/// # Errors
+/// `Unsupported` when the profile is unknown.
+pub fn profile_slots(profile: u8) -> Result<Vec<u16>> {
+    if profile == DIRECTORY_PROFILE {
+        return Ok(vec![directory::NAMES_SLOT, directory::PSEUDONYMS_SLOT]);
+    }
+    Ok(format::slots_of(format_of(profile)?).iter().map(|s| s.0).collect())
+}
+
+/// Returns the format of a file's profile.
+///
+/// # Errors
+/// `Unsupported` when the profile is unknown, or a directory's.
+pub fn format_of(profile: u8) -> Result<FormatId> {
+    FormatId::from_number(profile).ok_or_else(|| {
+        Error::new(Kind::Unsupported, format!("record profile {profile} is unknown"))
+            .hint("use a newer chartfs")
+    })
+}
+
+/// A proven record: who committed it was entitled to, and it is the one asked for.
+pub struct Record {
+    /// Where it lives.
+    pub located: Located,
+    /// The head.
+    pub head: Head,
+    /// The statement of the commit that made it.
+    pub statement: Statement,
+    /// Who committed it.
+    pub committer: Author,
+    region: Bytes,
+    object_hash: [u8; 32],
+    etag: Version,
+    opened: Mutex<HashMap<(u16, u16), Arc<Opened>>>,
+}
+
+impl Record {
+    /// Returns the version of the record.
+    pub fn version(&self) -> u64 {
+        self.head.version
+    }
+
+    /// Returns the hash of the whole object: two records of one hash are the same.
+    pub fn object_hash(&self) -> &[u8; 32] {
+        &self.object_hash
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.region.len() + 512 * self.head.slots.len() + 1024
+    }
+}
+
+/// The records of a realm as one user sees them.
+pub struct Records {
+    realm: Arc<Realm>,
+    keyring: Arc<Keyring>,
+    marks: Arc<Marks>,
+    cache: Mutex<Cache>,
+    proven_statements: Mutex<LruCache<[u8; 32], Arc<Author>>>,
+    own_capsules: tokio::sync::Mutex<HashMap<Vec<crate::key::attribute::EpochAttribute>, [u8; 32]>>,
+}
+
+struct Cache {
+    records: LruCache<RecordId, (Instant, Arc<Record>)>,
+    bytes: usize,
+}
+
+impl Records {
+    /// Opens the records of a realm for one user.
+    pub fn new(realm: Arc<Realm>, keyring: Arc<Keyring>, marks: Arc<Marks>) -> Self {
+        Self {
+            realm,
+            keyring,
+            marks,
+            cache: Mutex::new(Cache { records: LruCache::new(RECORDS_MAX), bytes: 0 }),
+            proven_statements: Mutex::new(LruCache::new(RECORDS_MAX)),
+            own_capsules: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// Returns the realm.
+    pub fn realm(&self) -> &Arc<Realm> {
+        &self.realm
+    }
+
+    /// Returns the user's keys.
+    pub fn keyring(&self) -> &Arc<Keyring> {
+        &self.keyring
+    }
+
+    /// Returns the high-water marks.
+    pub fn marks(&self) -> &Arc<Marks> {
+        &self.marks
+    }
+
+    /// Returns a proven record, at most `max_age` old.
+    ///
+    /// # Errors
+    /// `Integrity` when it is missing, not proven, or older than one seen before.
+    pub async fn load(&self, located: Located, max_age: Duration) -> Result<Arc<Record>> {
+        let cached = self.cached(located.record);
+        if let Some((seen, record)) = &cached {
+            if seen.elapsed() <= max_age {
+                return Ok(record.clone());
+            }
+        }
+        let bucket = self.realm.bucket();
+        let name = located.object();
+        let object = match &cached {
+            None => bucket.get(&name, RECORD_LEN_MAX_BYTES).await?,
+            Some((_, record)) => {
+                match bucket.get_if_changed(&name, &record.etag, RECORD_LEN_MAX_BYTES).await? {
+                    Fetched::Unchanged => {
+                        self.keep(record.clone());
+                        return Ok(record.clone());
+                    }
+                    Fetched::Absent => None,
+                    Fetched::Changed(object) => Some(object),
+                }
+            }
+        };
+        let object = object.ok_or_else(|| {
+            Error::damaged("a record is missing from the bucket")
+                .because(format!("record {} is named by a signed directory", located.record))
+        })?;
+        let unchecked = UncheckedRecord::parse(&object.bytes)?;
+        let record = Arc::new(self.prove(located, unchecked, object.version).await?);
+        self.keep(record.clone());
+        Ok(record)
+    }
+
+    /// Returns a record that is in memory, however old.
+    pub fn cached(&self, id: RecordId) -> Option<(Instant, Arc<Record>)> {
+        self.lock_cache().records.get(&id).cloned()
+    }
+
+    fn lock_cache(&self) -> std::sync::MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, record: Arc<Record>) {
+        let mut cache = self.lock_cache();
+        cache.bytes += record.memory_bytes();
+        let id = record.located.record;
+        if let Some((_, (_, old))) = cache.records.push(id, (Instant::now(), record)) {
+            cache.bytes -= old.memory_bytes();
+        }
+        while cache.bytes > RECORDS_MAX_BYTES && cache.records.len() > 1 {
+            if let Some((_, (_, old))) = cache.records.pop_lru() {
+                cache.bytes -= old.memory_bytes();
+            }
+        }
+    }
+
+    /// Forgets the record in memory, so that the next load asks the bucket.
+    pub fn forget(&self, id: RecordId) {
+        let mut cache = self.lock_cache();
+        if let Some((_, old)) = cache.records.pop(&id) {
+            cache.bytes -= old.memory_bytes();
+        }
+    }
+}

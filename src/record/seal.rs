@@ -1,0 +1,104 @@
+//! Sealing a new section version: a fresh data key, wrapped once per clause.
+
+use super::commit::{Body, Built, SlotWrite, Under};
+use super::head::{Content, FLAG_EXTERNAL, Part, THIS_COMMIT};
+use super::meta::{Extent, Meta};
+use super::open::Opened;
+use super::{Records, section_name};
+use crate::error::{Error, Kind, Result};
+use crate::key::secret::DataKey;
+use crate::section::chunk::{CHUNKS_MAX, chunk_count, open_root};
+use crate::section::{Place, SectionCipher};
+use std::sync::Arc;
+
+/// A longer section is an object of its own.
+pub const INLINE_MAX_BYTES: u64 = 256 << 10;
+
+impl Records {
+    /// Seals one part; without `write` it is a section that was never written. `before` is the
+    /// part that it replaces.
+    pub(super) async fn seal_part(
+        &self,
+        under: Under<'_>,
+        slot: u16,
+        number: u16,
+        write: Option<SlotWrite>,
+        before: Option<Built>,
+    ) -> Result<Built> {
+        let realm = self.realm.id();
+        let record = under.located.record;
+        let version = match (&write, &before) {
+            (None, _) => 0,
+            (Some(_), None) => 1,
+            (Some(_), Some(b)) => b.part.content.version + 1,
+        };
+        let place = Place { realm, record: record.0, slot, part: number, version };
+        let data_key = DataKey::random();
+        let cipher = SectionCipher::new(&data_key, place);
+        let previous = before
+            .as_ref()
+            .map_or([0; 32], |b| b.part.content.hash(&realm, record, slot, b.part.number));
+        let meta = Meta {
+            body_len: write.as_ref().map_or(0, |w| w.body.len()),
+            mtime_unix_ns: write.as_ref().map_or(0, |w| w.mtime_unix_ns),
+            measure: write.as_ref().map_or_else(Default::default, |w| w.measure),
+        };
+        if chunk_count(meta.body_len) > CHUNKS_MAX {
+            return Err(Error::new(Kind::NoSpace, "the file is too long")
+                .because("a section holds at most 64 GiB"));
+        }
+        let body = write.map_or(Body::Bytes(Vec::new()), |w| w.body);
+        let (root, flags, sealed) = self.seal_any_body(&cipher, body).await?;
+        let content = Content {
+            version,
+            flags,
+            commitment: *cipher.commitment(),
+            body: root,
+            meta: meta.seal(&cipher),
+            previous,
+        };
+        let read = &under.bound.rights(section_name(slot)).read;
+        let wraps = self.wrap(read, place, &data_key).await?;
+        let extent = Extent::default();
+        let part = Part {
+            number,
+            content,
+            statement: THIS_COMMIT,
+            policy: 0,
+            extent: extent.seal(&cipher),
+            wraps,
+        };
+        let chunk_hashes = tokio::sync::OnceCell::new();
+        let opened = Arc::new(Opened { cipher, data_key, meta, extent, chunk_hashes });
+        Ok(Built {
+            part,
+            opened: Some(opened),
+            sealed,
+            old_extent: before.and_then(|b| b.old_extent),
+            policy: under.policy.clone(),
+            vouched: None,
+        })
+    }
+
+    /// Seals a body inline when it is short, and otherwise as an object of its own.
+    async fn seal_any_body(
+        &self,
+        cipher: &SectionCipher,
+        body: Body,
+    ) -> Result<([u8; 32], u16, Option<Vec<u8>>)> {
+        match body {
+            Body::Bytes(bytes) if bytes.len() as u64 <= INLINE_MAX_BYTES => {
+                let (sealed, hashes) = cipher.seal_body(&bytes);
+                Ok((cipher.blind_root(&hashes), 0, Some(sealed)))
+            }
+            Body::Bytes(bytes) => {
+                let hashes = self.put_external(cipher, &bytes).await?;
+                Ok((open_root(&hashes), FLAG_EXTERNAL, None))
+            }
+            Body::Source(source) => {
+                let hashes = self.put_external(cipher, &*source).await?;
+                Ok((open_root(&hashes), FLAG_EXTERNAL, None))
+            }
+        }
+    }
+}
