@@ -60,7 +60,8 @@ impl Request {
                 .because("it is damaged, or another kind of file")
                 .hint("the user makes one by: chartfs user show")
         };
-        let bytes = unhex(line.trim().strip_prefix(REQUEST_PREFIX).ok_or_else(bad)?).ok_or_else(bad)?;
+        let bytes =
+            unhex(line.trim().strip_prefix(REQUEST_PREFIX).ok_or_else(bad)?).ok_or_else(bad)?;
         let mut r = Reader::new(&bytes, "a request");
         let mut read = || -> Result<(Self, Signature)> {
             let realm_genesis = r.array()?;
@@ -72,7 +73,10 @@ impl Request {
         let (request, signature) = read().map_err(|_| bad())?;
         r.finish().map_err(|_| bad())?;
         let signed = request.to_writer();
-        request.identity.verify(REQUEST_DOMAIN, signed.as_bytes(), &signature).map_err(|_| bad())?;
+        request
+            .identity
+            .verify(REQUEST_DOMAIN, signed.as_bytes(), &signature)
+            .map_err(|_| bad())?;
         Ok(request)
     }
 }
@@ -208,7 +212,8 @@ impl Credential {
             Error::new(Kind::Usage, "this is not a grant of an authority")
                 .because("it is damaged, or another kind of file")
         };
-        let sealed = unhex(line.trim().strip_prefix(GRANT_PREFIX).ok_or_else(bad)?).ok_or_else(bad)?;
+        let sealed =
+            unhex(line.trim().strip_prefix(GRANT_PREFIX).ok_or_else(bad)?).ok_or_else(bad)?;
         let bytes = Zeroizing::new(self.device.open(GRANT_CONTEXT, &sealed)?);
         let mut r = Reader::new(&bytes, "a grant");
         let grant = Grant::read(&mut r)?;

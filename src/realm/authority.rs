@@ -197,9 +197,10 @@ impl AuthorityState {
                 .because("the key is not this authority's"));
         }
         if self.attributes.len() > ATTRIBUTES_MAX || self.revoked.len() > REVOKED_MAX {
-            return Err(Error::new(Kind::Usage, format!("{} cannot grow further", self.id)).because(
-                format!("at most {ATTRIBUTES_MAX} attributes and {REVOKED_MAX} revocations"),
-            ));
+            return Err(Error::new(Kind::Usage, format!("{} cannot grow further", self.id))
+                .because(format!(
+                    "at most {ATTRIBUTES_MAX} attributes and {REVOKED_MAX} revocations"
+                )));
         }
         let mut w = self.to_writer();
         let signature = key.sign(DOMAIN, w.as_bytes());

@@ -3,7 +3,7 @@
 use futures::StreamExt;
 
 use super::authority::{AuthorityKeys, AuthorityKind, AuthorityState};
-use super::policy::{PolicyStatement, DOMAIN as POLICY_DOMAIN};
+use super::policy::{DOMAIN as POLICY_DOMAIN, PolicyStatement};
 use super::state::RealmState;
 use super::{Realm, locked, put_next, seq_name};
 use crate::error::{Error, Kind, Result};
@@ -26,7 +26,8 @@ impl Realm {
     ) -> Result<Self> {
         if let Some(listed) = bucket.list("").next().await {
             let name = listed?.name;
-            let what = if name.as_str().starts_with("realm/") { "a realm" } else { "other objects" };
+            let what =
+                if name.as_str().starts_with("realm/") { "a realm" } else { "other objects" };
             return Err(Error::new(Kind::Exists, "the bucket is not empty")
                 .because(format!("it holds {what}"))
                 .hint("name another bucket or prefix"));
@@ -76,8 +77,7 @@ impl Realm {
                 .because("the key is not an administrator's of this realm"));
         }
         let keys = AuthorityKeys::generate(id, self.genesis);
-        let state =
-            AuthorityState::introduce(self.id, &keys, kind, administrator, now_unix_s);
+        let state = AuthorityState::introduce(self.id, &keys, kind, administrator, now_unix_s);
         let bytes = state.sign(&keys.identity)?;
         let name = seq_name(&format!("auth/{}", keys.id), 0);
         put_next(&self.bucket, name, bytes).await.map_err(|e| match e.kind() {
@@ -131,8 +131,7 @@ impl Realm {
                 .because("the request, or the authority file, is of another realm"));
         }
         let state = self.announce(keys, names, now_unix_s).await?;
-        let attributes: Vec<_> =
-            names.iter().map(|n| (n.clone(), state.attributes[n])).collect();
+        let attributes: Vec<_> = names.iter().map(|n| (n.clone(), state.attributes[n])).collect();
         let certificate = Claims {
             realm: self.id,
             authority: keys.id.clone(),

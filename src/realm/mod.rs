@@ -71,10 +71,11 @@ impl Realm {
     /// `NotFound` when the bucket holds no realm; `Denied` when it holds another than the pin
     /// names; `Integrity` when a state does not follow from the one before.
     pub async fn open(bucket: Bucket, pin: Option<&[u8; 32]>) -> Result<Self> {
-        let first = bucket.get(&seq_name("realm", 0), STATE_LEN_MAX_BYTES).await?.ok_or_else(|| {
-            Error::new(Kind::NotFound, "the bucket holds no realm")
-                .hint("make one: chartfs init BUCKET")
-        })?;
+        let first =
+            bucket.get(&seq_name("realm", 0), STATE_LEN_MAX_BYTES).await?.ok_or_else(|| {
+                Error::new(Kind::NotFound, "the bucket holds no realm")
+                    .hint("make one: chartfs init BUCKET")
+            })?;
         let genesis = hash::sha256(&[&first.bytes]);
         if pin.is_some_and(|p| *p != genesis) {
             return Err(Error::new(Kind::Denied, "the bucket holds another realm")
@@ -343,7 +344,8 @@ fn stored_badly(e: Error) -> Error {
 async fn put_next(bucket: &Bucket, name: ObjectName, bytes: Vec<u8>) -> Result<()> {
     match bucket.put(&name, bytes.into(), Condition::Absent).await? {
         Put::Stored(_) => Ok(()),
-        Put::Refused => Err(Error::new(Kind::Conflict, "somebody else changed it first")
-            .hint("try again")),
+        Put::Refused => {
+            Err(Error::new(Kind::Conflict, "somebody else changed it first").hint("try again"))
+        }
     }
 }

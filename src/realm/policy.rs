@@ -202,7 +202,18 @@ impl PolicyDocument {
             write: any_of("the names", [&add, &remove])?,
             announce: false,
         };
-        Ok(BoundPolicy { hash, patient, list, add, remove, manage, default, sections, frame, names })
+        Ok(BoundPolicy {
+            hash,
+            patient,
+            list,
+            add,
+            remove,
+            manage,
+            default,
+            sections,
+            frame,
+            names,
+        })
     }
 }
 

@@ -45,7 +45,9 @@ impl Realm {
                 return Err(Error::damaged("a statement names a certificate of somebody else"));
             }
             if !certificate.valid_at(time_unix_s) {
-                return Err(Error::damaged("a statement was signed outside its certificate's dates"));
+                return Err(Error::damaged(
+                    "a statement was signed outside its certificate's dates",
+                ));
             }
             let authority = self.authority(&claims.authority).await?;
             if authority.revoked.get(&claims.serial).is_some_and(|cut| *cut <= time_unix_s) {

@@ -169,8 +169,7 @@ mod tests {
         let bytes = genesis.sign(&genesis.administrators, &admin).unwrap();
         assert_eq!(RealmState::verify(&bytes, None).unwrap(), genesis);
         let hash = hash::sha256(&[&bytes]);
-        let next =
-            RealmState { seq: 1, previous: hash, root_policy: [3; 32], ..genesis.clone() };
+        let next = RealmState { seq: 1, previous: hash, root_policy: [3; 32], ..genesis.clone() };
         let next_bytes = next.sign(&genesis.administrators, &admin).unwrap();
         assert!(RealmState::verify(&next_bytes, Some((&genesis, hash))).is_ok());
         assert!(RealmState::verify(&next_bytes, Some((&genesis, [0; 32]))).is_err());

@@ -86,10 +86,7 @@ impl Records {
         Ok((whats, publics))
     }
 
-    fn stored_capsule(
-        &self,
-        stored_under: &[u8],
-    ) -> Result<Option<([u8; 32], Arc<ClauseSecret>)>> {
+    fn stored_capsule(&self, stored_under: &[u8]) -> Result<Option<([u8; 32], Arc<ClauseSecret>)>> {
         let Some(value) = self.marks.capsule(stored_under)? else { return Ok(None) };
         let sealing_key = self.keyring.local_key("capsules");
         let opened = value

@@ -122,14 +122,12 @@ impl Records {
         writes: Vec<SlotWrite>,
         keeps_history: bool,
     ) -> Result<Committed> {
-        let plan =
-            Plan { located: base.located, profile, base: Some(base), policy, keeps_history };
+        let plan = Plan { located: base.located, profile, base: Some(base), policy, keeps_history };
         self.commit_plan(&plan, writes).await
     }
 
     async fn commit_plan(&self, plan: &Plan<'_>, writes: Vec<SlotWrite>) -> Result<Committed> {
-        let policy =
-            self.realm.policy(&plan.policy.hash, plan.policy.patient.as_ref()).await?;
+        let policy = self.realm.policy(&plan.policy.hash, plan.policy.patient.as_ref()).await?;
         for write in &writes {
             self.check_write(&policy, write.slot)?;
         }
@@ -156,9 +154,12 @@ impl Records {
         match self.sight(&rights.write) {
             Sight::Open => {}
             Sight::Expired => {
-                return Err(Error::new(Kind::CredentialExpired, format!("{name} cannot be written"))
-                    .because("the certificate behind your attribute has ended")
-                    .hint("ask the authority to issue it again"));
+                return Err(Error::new(
+                    Kind::CredentialExpired,
+                    format!("{name} cannot be written"),
+                )
+                .because("the certificate behind your attribute has ended")
+                .hint("ask the authority to issue it again"));
             }
             Sight::Closed => {
                 return Err(Error::new(Kind::Denied, format!("you may not write {name}"))
@@ -224,8 +225,7 @@ impl Records {
             };
             if let Some(opened) = built.opened.as_ref().filter(|_| built.policy != *plan.policy) {
                 let read = &policy.rights(section_name(slot)).read;
-                built.part.wraps =
-                    self.wrap(read, opened.cipher.place(), &opened.data_key).await?;
+                built.part.wraps = self.wrap(read, opened.cipher.place(), &opened.data_key).await?;
                 built.policy = plan.policy.clone();
             }
             parts.push(built);
@@ -259,8 +259,7 @@ impl Records {
             }
             Put::Stored(etag) => {
                 let unchecked = UncheckedRecord::parse(&object)?;
-                let mark =
-                    Mark { version: head.version, object_hash: unchecked.object_hash };
+                let mark = Mark { version: head.version, object_hash: unchecked.object_hash };
                 let record = Arc::new(self.prove(plan.located, unchecked, etag).await?);
                 self.marks.raise(plan.located.record, mark);
                 self.keep(record.clone());

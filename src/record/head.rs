@@ -341,12 +341,7 @@ fn count16(n: usize) -> u16 {
     u16::try_from(n).expect("limited where the list is made")
 }
 
-fn limited(
-    r: &mut Reader<'_>,
-
-    least: usize,
-    most: usize,
-) -> Result<usize> {
+fn limited(r: &mut Reader<'_>, least: usize, most: usize) -> Result<usize> {
     let count = usize::from(r.u8()?);
     if (least..=most).contains(&count) { Ok(count) } else { Err(r.bad("a count is out of bounds")) }
 }

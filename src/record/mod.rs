@@ -47,8 +47,8 @@ use marks::Marks;
 use statement::Statement;
 
 pub use commit::{Body, Committed, SlotWrite};
-pub use open::{Opened, Sight};
 pub use names::Names;
+pub use open::{Opened, Sight};
 
 /// The profile number of a directory.
 pub const DIRECTORY_PROFILE: u8 = 255;

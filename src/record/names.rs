@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::commit::{Body, Committed, SlotWrite};
 use super::directory::{NAMES_SLOT, Table};
 use super::format::Measure;
+use super::open::Sight;
 use super::{DIRECTORY_PROFILE, Located, PolicyRef, Record, Records};
 use crate::clock;
 use crate::error::{Error, Kind, Result};
 use crate::realm::policy::NAMES;
-use super::open::Sight;
 
 /// How often a change is made again on top of somebody else's.
 const TRIES_MAX: usize = 16;

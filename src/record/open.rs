@@ -43,9 +43,7 @@ impl Records {
     /// Says whether a formula lets the user, now.
     pub fn sight(&self, policy: &Policy) -> Sight {
         let now = crate::clock::now_unix_s();
-        let has = |least: Holding| {
-            move |a: &Attribute| self.keyring.holding(a, now) >= least
-        };
+        let has = |least: Holding| move |a: &Attribute| self.keyring.holding(a, now) >= least;
         if policy.satisfied_by(&has(Holding::Yes)) {
             Sight::Open
         } else if policy.satisfied_by(&has(Holding::Expired)) {

@@ -89,8 +89,7 @@ impl Records {
     async fn prove_statement(&self, head: &Head, statement: &Statement) -> Result<Arc<Author>> {
         let hash = statement.hash(&head.realm, head.record);
         let known = {
-            let mut proven =
-                self.proven_statements.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut proven = self.proven_statements.lock().unwrap_or_else(PoisonError::into_inner);
             proven.get(&hash).cloned()
         };
         if let Some(author) = known {

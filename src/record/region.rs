@@ -67,8 +67,7 @@ fn pack(old: &[u8], kept: &[Kept], fresh: &[Fresh]) -> Layout {
 
 fn patch(old: &[u8], kept: &[Kept], fresh: &[Fresh], used: Option<u64>) -> Layout {
     let used = used.and_then(|u| usize::try_from(u).ok()).unwrap_or(old.len()).min(old.len());
-    let mut layout =
-        Layout { region: old[..used].to_vec(), extents: HashMap::new(), used: 0 };
+    let mut layout = Layout { region: old[..used].to_vec(), extents: HashMap::new(), used: 0 };
     for k in kept {
         if let Some((extent, _)) = k.place {
             layout.extents.insert(k.key, extent);
@@ -130,8 +129,7 @@ mod tests {
     #[test]
     fn saving_again_and_again_keeps_dead_bytes_within_a_factor() {
         let first = lay_out(&[], &[], &[fresh(1, 100, None), fresh(2, 100, None)], Some(0));
-        let (mut region, mut used, mut extent) =
-            (first.region, first.used, first.extents[&(2, 0)]);
+        let (mut region, mut used, mut extent) = (first.region, first.used, first.extents[&(2, 0)]);
         for len in 100..5000 {
             let hidden = [Kept { key: (1, 0), place: None }];
             let next = lay_out(&region, &hidden, &[fresh(2, len, Some(extent))], Some(used));

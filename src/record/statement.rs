@@ -99,9 +99,7 @@ impl Statement {
         if count > ENTRIES_MAX {
             return Err(r.bad("a statement has too many entries"));
         }
-        let entry = |_| {
-            Ok(StatementEntry { slot: r.u16()?, part: r.u16()?, content: r.array()? })
-        };
+        let entry = |_| Ok(StatementEntry { slot: r.u16()?, part: r.u16()?, content: r.array()? });
         let entries = (0..count).map(entry).collect::<Result<_>>()?;
         let signature = Signature(r.array()?);
         Ok(Self {

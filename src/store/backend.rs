@@ -130,7 +130,12 @@ pub(super) type Attempt<T> = Result<T, Fault>;
 #[async_trait]
 pub(super) trait Backend: Send + Sync {
     /// Reads an object of at most `limit_bytes`, unless it still is `unless`.
-    async fn get(&self, name: &ObjectName, unless: Option<&Version>, limit_bytes: u64) -> Attempt<Fetched>;
+    async fn get(
+        &self,
+        name: &ObjectName,
+        unless: Option<&Version>,
+        limit_bytes: u64,
+    ) -> Attempt<Fetched>;
 
     /// Reads exactly the bytes of `range`.
     async fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Attempt<Bytes>;
@@ -143,7 +148,8 @@ pub(super) trait Backend: Send + Sync {
 
     /// Lists what lies below `prefix` (whole segments, or empty), in the order of the names,
     /// beginning behind `after`.
-    fn list(&self, prefix: &str, after: Option<&ObjectName>) -> BoxStream<'static, Attempt<Listed>>;
+    fn list(&self, prefix: &str, after: Option<&ObjectName>)
+    -> BoxStream<'static, Attempt<Listed>>;
 
     /// Removes an object; an absent one counts as removed.
     async fn delete(&self, name: &ObjectName) -> Attempt<()>;

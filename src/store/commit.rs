@@ -57,7 +57,12 @@ impl Bucket {
         }
     }
 
-    async fn settle(&self, name: &ObjectName, bytes: &Bytes, condition: &Condition) -> Result<Settled> {
+    async fn settle(
+        &self,
+        name: &ObjectName,
+        bytes: &Bytes,
+        condition: &Condition,
+    ) -> Result<Settled> {
         let unless = match condition {
             Condition::Matches(version) => Some(version),
             Condition::Absent | Condition::Always => None,

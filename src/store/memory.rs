@@ -44,7 +44,12 @@ impl Memory {
 
 #[async_trait]
 impl Backend for Memory {
-    async fn get(&self, name: &ObjectName, unless: Option<&Version>, limit_bytes: u64) -> Attempt<Fetched> {
+    async fn get(
+        &self,
+        name: &ObjectName,
+        unless: Option<&Version>,
+        limit_bytes: u64,
+    ) -> Attempt<Fetched> {
         Counters::count(&self.counters.get);
         let objects = self.objects();
         let Some(object) = objects.by_name.get(name) else { return Ok(Fetched::Absent) };
@@ -62,7 +67,8 @@ impl Backend for Memory {
         Counters::count(&self.counters.get_range);
         let objects = self.objects();
         let object = objects.by_name.get(name).ok_or_else(|| absent(name))?;
-        let (Ok(start), Ok(end)) = (usize::try_from(range.start), usize::try_from(range.end)) else {
+        let (Ok(start), Ok(end)) = (usize::try_from(range.start), usize::try_from(range.end))
+        else {
             return Err(wrong_length(name, &range).into());
         };
         if end > object.bytes.len() {
@@ -91,7 +97,11 @@ impl Backend for Memory {
         Ok(Box::new(MemoryUpload { memory: self.clone(), name: name.clone(), parts }))
     }
 
-    fn list(&self, prefix: &str, after: Option<&ObjectName>) -> BoxStream<'static, Attempt<Listed>> {
+    fn list(
+        &self,
+        prefix: &str,
+        after: Option<&ObjectName>,
+    ) -> BoxStream<'static, Attempt<Listed>> {
         Counters::count(&self.counters.list);
         let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let below = |name: &ObjectName| {

@@ -115,7 +115,12 @@ impl Bucket {
         self.fetch(name, Some(version), limit_bytes).await
     }
 
-    async fn fetch(&self, name: &ObjectName, unless: Option<&Version>, limit_bytes: u64) -> Result<Fetched> {
+    async fn fetch(
+        &self,
+        name: &ObjectName,
+        unless: Option<&Version>,
+        limit_bytes: u64,
+    ) -> Result<Fetched> {
         self.policy.run(|| self.backend.get(name, unless, limit_bytes)).await
     }
 
@@ -196,7 +201,10 @@ impl ListState {
                 Some(Ok(listed)) => {
                     // Out of order means that beginning again could skip or repeat without end.
                     if self.last.as_ref().is_some_and(|last| *last >= listed.name) {
-                        return Err(Error::new(Kind::Integrity, "the store lists names out of order"));
+                        return Err(Error::new(
+                            Kind::Integrity,
+                            "the store lists names out of order",
+                        ));
                     }
                     self.last = Some(listed.name.clone());
                     self.tries = self.policy.begin();

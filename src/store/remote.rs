@@ -64,9 +64,12 @@ impl Remote {
 
     fn version(&self, e_tag: Option<&str>, generation: Option<String>) -> Attempt<Version> {
         let Some(tag) = e_tag else {
-            return Err(Error::new(Kind::Unsupported, format!("{} gives objects no ETag", self.site))
-                .because("without it there is no compare-and-swap")
-                .into());
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("{} gives objects no ETag", self.site),
+            )
+            .because("without it there is no compare-and-swap")
+            .into());
         };
         let tag = tag.trim_start_matches("W/").trim_matches('"');
         Ok(Version { tag: tag.into(), generation: generation.map(Into::into) })
@@ -118,7 +121,12 @@ impl Remote {
 
 #[async_trait]
 impl Backend for Remote {
-    async fn get(&self, name: &ObjectName, unless: Option<&Version>, limit_bytes: u64) -> Attempt<Fetched> {
+    async fn get(
+        &self,
+        name: &ObjectName,
+        unless: Option<&Version>,
+        limit_bytes: u64,
+    ) -> Attempt<Fetched> {
         let if_none_match = unless.map(|version| format!("\"{}\"", version.tag));
         let options = GetOptions { if_none_match, ..GetOptions::default() };
         let path = self.path(name.as_str());
@@ -145,10 +153,8 @@ impl Backend for Remote {
 
     async fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Attempt<Bytes> {
         let wanted = range.end - range.start;
-        let options = GetOptions {
-            range: Some(GetRange::Bounded(range.clone())),
-            ..GetOptions::default()
-        };
+        let options =
+            GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
         let path = self.path(name.as_str());
         let answer = match self.within(0, self.store.get_opts(&path, options)).await? {
             Ok(answer) if answer.range == range => answer,
@@ -181,11 +187,10 @@ impl Backend for Remote {
         let conditional = *condition != Condition::Always;
         match self.within(length, self.store.put_opts(&path, bytes.into(), options)).await? {
             Ok(put) => Ok(Put::Stored(self.version(put.e_tag.as_deref(), put.version)?)),
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. })
-                if conditional =>
-            {
-                Ok(Put::Refused)
-            }
+            Err(
+                object_store::Error::AlreadyExists { .. }
+                | object_store::Error::Precondition { .. },
+            ) if conditional => Ok(Put::Refused),
             Err(e) => Err(self.fault(&e)),
         }
     }
@@ -198,7 +203,11 @@ impl Backend for Remote {
         Ok(Box::new(RemoteUpload { remote: self.clone(), path, id, done, length }))
     }
 
-    fn list(&self, prefix: &str, after: Option<&ObjectName>) -> BoxStream<'static, Attempt<Listed>> {
+    fn list(
+        &self,
+        prefix: &str,
+        after: Option<&ObjectName>,
+    ) -> BoxStream<'static, Attempt<Listed>> {
         let below = self.path(prefix);
         let below = (!below.as_ref().is_empty()).then_some(below);
         let metas = match after {

@@ -59,7 +59,9 @@ impl Directory {
 }
 
 /// Runs file operations where they may block.
-async fn blocking<T: Send + 'static>(operation: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+async fn blocking<T: Send + 'static>(
+    operation: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     tokio::task::spawn_blocking(operation).await.unwrap_or_else(|e| {
         Err(Error::new(Kind::Internal, "a file operation did not finish").because(e))
     })
@@ -67,7 +69,12 @@ async fn blocking<T: Send + 'static>(operation: impl FnOnce() -> Result<T> + Sen
 
 #[async_trait]
 impl Backend for Directory {
-    async fn get(&self, name: &ObjectName, unless: Option<&Version>, limit_bytes: u64) -> Attempt<Fetched> {
+    async fn get(
+        &self,
+        name: &ObjectName,
+        unless: Option<&Version>,
+        limit_bytes: u64,
+    ) -> Attempt<Fetched> {
         Counters::count(&self.counters.get);
         let (name, unless) = (name.clone(), unless.cloned());
         self.run(move |disk| disk.read(&name, unless.as_ref(), limit_bytes)).await
@@ -91,7 +98,11 @@ impl Backend for Directory {
         Ok(Box::new(DirectoryUpload { disk, temp, name: name.clone() }))
     }
 
-    fn list(&self, prefix: &str, after: Option<&ObjectName>) -> BoxStream<'static, Attempt<Listed>> {
+    fn list(
+        &self,
+        prefix: &str,
+        after: Option<&ObjectName>,
+    ) -> BoxStream<'static, Attempt<Listed>> {
         Counters::count(&self.counters.list);
         let (sender, receiver) = tokio::sync::mpsc::channel(2);
         let (disk, prefix, after) = (self.disk.clone(), prefix.to_owned(), after.cloned());
@@ -140,7 +151,9 @@ impl Upload for DirectoryUpload {
         });
         match put.await? {
             Put::Stored(version) => Ok(version),
-            Put::Refused => Err(Error::new(Kind::Internal, "an unconditional write was refused").into()),
+            Put::Refused => {
+                Err(Error::new(Kind::Internal, "an unconditional write was refused").into())
+            }
         }
     }
 

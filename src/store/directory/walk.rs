@@ -18,7 +18,12 @@ struct Gone;
 type Walked = std::result::Result<(), Gone>;
 
 /// Sends the objects below `prefix` and behind `after`, page by page.
-pub(super) fn list(disk: &Disk, prefix: &str, after: Option<&ObjectName>, pages: &Sender<Vec<Attempt<Listed>>>) {
+pub(super) fn list(
+    disk: &Disk,
+    prefix: &str,
+    after: Option<&ObjectName>,
+    pages: &Sender<Vec<Attempt<Listed>>>,
+) {
     let mut walk = Walk { disk, after, page: Vec::new(), pages };
     // A receiver that has gone away wants no error either.
     if walk.directory(prefix).is_ok() {
@@ -94,7 +99,11 @@ impl Walk<'_> {
                 continue;
             }
             if kind.is_dir() {
-                entries.push(Entry { sort_key: format!("{name}/"), path: whole, is_directory: true });
+                entries.push(Entry {
+                    sort_key: format!("{name}/"),
+                    path: whole,
+                    is_directory: true,
+                });
             } else if kind.is_file() {
                 entries.push(Entry { sort_key: name, path: whole, is_directory: false });
             }
