@@ -89,6 +89,7 @@ struct Plan<'a> {
     base: Option<&'a Arc<Record>>,
     policy: &'a PolicyRef,
     keeps_history: bool,
+    touched_unix_ns: Option<i64>,
 }
 
 impl Records {
@@ -103,7 +104,7 @@ impl Records {
         policy: &PolicyRef,
         writes: Vec<SlotWrite>,
     ) -> Result<Arc<Record>> {
-        let plan = Plan { located, profile, base: None, policy, keeps_history: false };
+        let plan = Plan { located, profile, base: None, policy, keeps_history: false, touched_unix_ns: None };
         match self.commit_plan(&plan, writes).await? {
             Committed::Done(record) => Ok(record),
             Committed::Moved => Err(Error::new(Kind::Conflict, "the record exists already")),
@@ -122,8 +123,31 @@ impl Records {
         writes: Vec<SlotWrite>,
         keeps_history: bool,
     ) -> Result<Committed> {
-        let plan = Plan { located: base.located, profile, base: Some(base), policy, keeps_history };
+        let located = base.located;
+        let base = Some(base);
+        let plan = Plan { located, profile, base, policy, keeps_history, touched_unix_ns: None };
         self.commit_plan(&plan, writes).await
+    }
+
+    /// Sets the time that programs see on every section that the user can open.
+    ///
+    /// # Errors
+    /// Those of [`Records::commit`].
+    pub async fn touch(
+        &self,
+        base: &Arc<Record>,
+        policy: &PolicyRef,
+        mtime_unix_ns: i64,
+    ) -> Result<Committed> {
+        let plan = Plan {
+            located: base.located,
+            profile: base.head.profile,
+            base: Some(base),
+            policy,
+            keeps_history: false,
+            touched_unix_ns: Some(mtime_unix_ns),
+        };
+        self.commit_plan(&plan, Vec::new()).await
     }
 
     async fn commit_plan(&self, plan: &Plan<'_>, writes: Vec<SlotWrite>) -> Result<Committed> {
@@ -235,7 +259,7 @@ impl Records {
 
     async fn store(&self, plan: &Plan<'_>, mut built: Vec<(u16, Vec<Built>)>) -> Result<Committed> {
         let layout = lay_out_parts(plan.base, &built);
-        seal_extents(&mut built, &layout);
+        seal_extents(&mut built, &layout, plan.touched_unix_ns);
         let head = self.head(plan, &mut built, &layout);
         let (head_bytes, head_hash) = seal_head(&head)?;
         let statement = self.sign(plan, &head, head_hash, &built);
@@ -405,13 +429,18 @@ fn lay_out_parts(base: Option<&Arc<Record>>, built: &[(u16, Vec<Built>)]) -> Lay
 }
 
 /// Seals the extents that changed, and the first part's, which carries the region's use.
-fn seal_extents(built: &mut [(u16, Vec<Built>)], layout: &Layout) {
+fn seal_extents(
+    built: &mut [(u16, Vec<Built>)],
+    layout: &Layout,
+    touched_unix_ns: Option<i64>,
+) {
     for (i, (slot, parts)) in built.iter_mut().enumerate() {
         for (j, b) in parts.iter_mut().enumerate() {
             let Some(opened) = &b.opened else { continue };
             let mut extent =
                 layout.extents.get(&(*slot, b.part.number)).copied().unwrap_or_default();
             extent.region_used = if i == 0 && j == 0 { layout.used } else { 0 };
+            extent.mtime_unix_ns = touched_unix_ns.unwrap_or(opened.extent.mtime_unix_ns);
             b.part.extent = extent.seal(&opened.cipher);
         }
     }

@@ -35,8 +35,8 @@ pub const WRAPS_MAX: usize = 64;
 pub const POLICIES_MAX: usize = 64;
 /// Bytes of sealed metadata: nonce 12 | ciphertext 56 | tag 16.
 pub const META_LEN: usize = 84;
-/// Bytes of a sealed extent: nonce 12 | ciphertext 24 | tag 16.
-pub const EXTENT_LEN: usize = 52;
+/// Bytes of a sealed extent: nonce 12 | ciphertext 32 | tag 16.
+pub const EXTENT_LEN: usize = 60;
 /// Names the statement at the end of the head instead of one that is carried along.
 pub const THIS_COMMIT: u16 = u16::MAX;
 /// Content flag: the body is an object of its own.

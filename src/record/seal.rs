@@ -40,13 +40,13 @@ impl Records {
             .map_or([0; 32], |b| b.part.content.hash(&realm, record, slot, b.part.number));
         let meta = Meta {
             body_len: write.as_ref().map_or(0, |w| w.body.len()),
-            mtime_unix_ns: write.as_ref().map_or(0, |w| w.mtime_unix_ns),
             measure: write.as_ref().map_or_else(Default::default, |w| w.measure),
         };
         if chunk_count(meta.body_len) > CHUNKS_MAX {
             return Err(Error::new(Kind::NoSpace, "the file is too long")
                 .because("a section holds at most 64 GiB"));
         }
+        let mtime_unix_ns = write.as_ref().map_or(0, |w| w.mtime_unix_ns);
         let body = write.map_or(Body::Bytes(Vec::new()), |w| w.body);
         let (root, flags, sealed) = self.seal_any_body(&cipher, body).await?;
         let content = Content {
@@ -59,7 +59,7 @@ impl Records {
         };
         let read = &under.bound.rights(section_name(slot)).read;
         let wraps = self.wrap(read, place, &data_key).await?;
-        let extent = Extent::default();
+        let extent = Extent { mtime_unix_ns, ..Extent::default() };
         let part = Part {
             number,
             content,
