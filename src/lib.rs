@@ -5,6 +5,7 @@
 //! The modules stand in the order of a read: `fuse → view → record → section → key`, and
 //! `store` below `record`. Arrows go only downward; `tests/layers.rs` checks them on the source.
 
+pub mod demo;
 pub mod record;
 pub mod section;
 pub mod realm;

@@ -87,6 +87,12 @@ impl SectionText {
         self.items.is_empty()
     }
 
+    /// Adds the items of a part that somebody wrote without seeing this one.
+    pub fn append(&mut self, part: Self) {
+        self.items.extend(part.items);
+        self.sort();
+    }
+
     /// Puts the items in the stored order: by container and rank, equal ones as they stand.
     pub(super) fn sort(&mut self) {
         self.items.sort_by(|a, b| (a.container, &a.rank).cmp(&(b.container, &b.rank)));

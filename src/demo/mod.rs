@@ -1,0 +1,3 @@
+//! What the demonstration needs: synthetic patients.
+
+pub mod patients;
