@@ -54,6 +54,15 @@ pub struct SlotWrite {
     pub append: bool,
 }
 
+impl SlotWrite {
+    /// Writes a section as empty: a new record gets one for every section that its maker may
+    /// write, so that a section's version does not tell whether it was filled.
+    fn empty(slot: u16) -> Self {
+        let (body, measure) = (Body::Bytes(Vec::new()), Measure::default());
+        Self { slot, body, measure, mtime_unix_ns: 0, append: false }
+    }
+}
+
 /// How a commit ended.
 pub enum Committed {
     /// The record is stored, in this version.
@@ -211,6 +220,11 @@ impl Records {
             None => Vec::new(),
         };
         let at = Under { located: plan.located, policy: plan.policy, bound: policy };
+        let write = write.or_else(|| {
+            let rights = policy.rights(section_name(slot));
+            let may = self.sight(&rights.write) == Sight::Open && !rights.read.clauses().is_empty();
+            (parts.is_empty() && may).then(|| SlotWrite::empty(slot))
+        });
         let Some(write) = write else {
             if parts.is_empty() {
                 parts.push(self.seal_part(at, slot, 0, None, None).await?);

@@ -85,7 +85,8 @@ impl Records {
     }
 
     /// Changes a directory's table by compare-and-swap: `change` runs again on top of whatever
-    /// somebody else committed first. It returns whether anything is to be written.
+    /// somebody else committed first. It is told whether
+    /// the table is fresh from the bucket, and returns whether anything is to be written.
     ///
     /// # Errors
     /// Whatever `change` returns; `Denied` when the user may neither add nor remove; `Conflict`
@@ -95,14 +96,14 @@ impl Records {
         located: Located,
         policy: &PolicyRef,
         keeps_history: bool,
-        mut change: impl FnMut(&mut Table) -> Result<(bool, T)>,
+        mut change: impl FnMut(&mut Table, bool) -> Result<(bool, T)>,
     ) -> Result<T> {
         let mut max_age = Duration::MAX;
         for attempt in 0..TRIES_MAX {
             let names = self.names(located, policy, max_age).await?;
             let mut table = (*names.table).clone();
             // On a table from memory a refusal may be out of date: only a fresh one counts.
-            let (is_changed, answer) = match change(&mut table) {
+            let (is_changed, answer) = match change(&mut table, max_age == Duration::ZERO) {
                 Err(_) if max_age == Duration::MAX => {
                     max_age = Duration::ZERO;
                     continue;
