@@ -6,6 +6,7 @@
 //! `store` below `record`. Arrows go only downward; `tests/layers.rs` checks them on the source.
 
 pub mod demo;
+pub mod view;
 pub mod record;
 pub mod section;
 pub mod realm;
