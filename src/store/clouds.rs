@@ -6,6 +6,7 @@ use std::time::Duration;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::list::PaginatedListStore;
 use object_store::multipart::MultipartStore;
 use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
 
@@ -74,7 +75,14 @@ pub(super) fn s3(place: &Place, options: &StoreOptions) -> Result<Remote> {
         })?,
     };
     let store = Arc::new(builder.build().map_err(not_built)?);
-    Ok(remote(store, place, options, counters, format!("s3://{}", place.bucket)))
+    Ok(remote(
+        store.clone(),
+        Some(store),
+        place,
+        options,
+        counters,
+        format!("s3://{}", place.bucket),
+    ))
 }
 
 /// Returns the keys of the environment, else those of the profile. A profile that is named wins:
@@ -109,7 +117,7 @@ pub(super) fn azure(place: &Place, options: &StoreOptions) -> Result<Remote> {
         .with_client_options(client_options(options, endpoint)?)
         .with_disable_tagging(true)
         .with_http_connector(TapConnector { counters: counters.clone() });
-    for (name, value) in options.vars.iter().filter(|(name, _)| name.starts_with("AZURE_")) {
+    for (name, value) in options.vars.0.iter().filter(|(name, _)| name.starts_with("AZURE_")) {
         if let Ok(key) = name.to_ascii_lowercase().parse::<AzureConfigKey>() {
             builder = builder.with_config(key, value);
         }
@@ -124,7 +132,7 @@ pub(super) fn azure(place: &Place, options: &StoreOptions) -> Result<Remote> {
         }
     }
     let store = Arc::new(builder.build().map_err(not_built)?);
-    Ok(remote(store, place, options, counters, format!("az://{}", place.bucket)))
+    Ok(remote(store, None, place, options, counters, format!("az://{}", place.bucket)))
 }
 
 /// Makes the client of a Google Cloud Storage bucket; credentials come from `GOOGLE_*`.
@@ -138,17 +146,25 @@ pub(super) fn gcs(place: &Place, options: &StoreOptions) -> Result<Remote> {
         .with_retry(no_retries())
         .with_client_options(client_options(options, options.var("GOOGLE_BASE_URL"))?)
         .with_http_connector(TapConnector { counters: counters.clone() });
-    for (name, value) in options.vars.iter().filter(|(name, _)| name.starts_with("GOOGLE_")) {
+    for (name, value) in options.vars.0.iter().filter(|(name, _)| name.starts_with("GOOGLE_")) {
         if let Ok(key) = name.to_ascii_lowercase().parse::<GoogleConfigKey>() {
             builder = builder.with_config(key, value);
         }
     }
     let store = Arc::new(builder.build().map_err(not_built)?);
-    Ok(remote(store, place, options, counters, format!("gs://{}", place.bucket)))
+    Ok(remote(
+        store.clone(),
+        Some(store),
+        place,
+        options,
+        counters,
+        format!("gs://{}", place.bucket),
+    ))
 }
 
 fn remote<S: ObjectStore + MultipartStore>(
     store: Arc<S>,
+    pages: Option<Arc<dyn PaginatedListStore>>,
     place: &Place,
     options: &StoreOptions,
     counters: Arc<Counters>,
@@ -157,6 +173,7 @@ fn remote<S: ObjectStore + MultipartStore>(
     Remote {
         store: store.clone(),
         parts: store,
+        pages,
         prefix: place.prefix.clone(),
         site,
         request_timeout: options.request_timeout,

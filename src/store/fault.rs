@@ -104,7 +104,8 @@ pub(super) fn classify(error: &object_store::Error, site: &str) -> Fault {
         let told = told.because(innermost(http));
         return Fault { error: told, outcome: Outcome::Unknown, wait: None };
     }
-    let told = Error::new(Kind::Unsupported, format!("{site} answers in a way that is not understood"));
+    let told =
+        Error::new(Kind::Unsupported, format!("{site} answers in a way that is not understood"));
     told.because(innermost(error)).into()
 }
 
@@ -138,7 +139,9 @@ fn not_reached(unreached: &Unreached, site: &str) -> Fault {
 fn refused(refusal: &Refusal, site: &str) -> Fault {
     let outcome = match refusal.status {
         429 => Outcome::NotApplied,
-        409 if refusal.is(&["ConditionalRequestConflict", "OperationAborted"]) => Outcome::NotApplied,
+        409 if refusal.is(&["ConditionalRequestConflict", "OperationAborted"]) => {
+            Outcome::NotApplied
+        }
         400 if refusal.is(&["RequestTimeout"]) => Outcome::Unknown,
         501 | 507 => Outcome::Final,
         408 | 500..=599 => Outcome::Unknown,
@@ -157,7 +160,13 @@ fn refusal_text(refusal: &Refusal, site: &str) -> Error {
         return told(Kind::NotFound, format!("{site} does not exist"))
             .hint("check the name and the endpoint; chartfs does not create buckets");
     }
-    if r.status == 301 || r.is(&["AuthorizationHeaderMalformed", "PermanentRedirect", "IllegalLocationConstraintException"]) {
+    if r.status == 301
+        || r.is(&[
+            "AuthorizationHeaderMalformed",
+            "PermanentRedirect",
+            "IllegalLocationConstraintException",
+        ])
+    {
         let hint = match &r.region {
             Some(region) => format!("the bucket is in {region}: set AWS_REGION={region}"),
             None => "set AWS_REGION to the region in which the bucket was created".to_owned(),
@@ -172,15 +181,21 @@ fn refusal_text(refusal: &Refusal, site: &str) -> Error {
         return told(Kind::Denied, format!("the credentials for {site} are past their time"))
             .hint("get new temporary credentials and export them again");
     }
-    if r.is(&["SignatureDoesNotMatch", "InvalidAccessKeyId", "InvalidToken", "AuthenticationFailed", "InvalidClientTokenId"])
-        || r.status == 401
+    if r.is(&[
+        "SignatureDoesNotMatch",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "AuthenticationFailed",
+        "InvalidClientTokenId",
+    ]) || r.status == 401
     {
         return told(Kind::Denied, format!("{site} does not accept the credentials"))
             .hint("check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile");
     }
     if r.status == 403 {
-        return told(Kind::Denied, format!("{site} denies access"))
-            .hint("check the keys, and that they may get, put, list and delete objects in this bucket");
+        return told(Kind::Denied, format!("{site} denies access")).hint(
+            "check the keys, and that they may get, put, list and delete objects in this bucket",
+        );
     }
     match r.status {
         408 | 429 | 500..=599 if r.status != 501 => {

@@ -36,7 +36,10 @@ impl Place {
         let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
         let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
         if bucket.is_empty() || bucket.len() > 255 || !bucket.bytes().all(is_place_byte) {
-            return Err(refused(whole, "the name of the bucket stands between '://' and the next '/'"));
+            return Err(refused(
+                whole,
+                "the name of the bucket stands between '://' and the next '/'",
+            ));
         }
         let fine = |s: &str| !s.is_empty() && !s.starts_with('.') && s.bytes().all(is_place_byte);
         if prefix.len() > 255 || !(prefix.is_empty() || prefix.split('/').all(fine)) {
@@ -73,7 +76,9 @@ impl FromStr for Location {
             "gs" => Ok(Self::Gcs(Place::parse(rest, text)?)),
             // The path is taken as it is written: a shell user means the bytes of the file name.
             "file" if Path::new(rest).is_absolute() => Ok(Self::Directory(rest.into())),
-            "file" => Err(refused(text, "file:// takes an absolute path, as in file:///srv/records")),
+            "file" => {
+                Err(refused(text, "file:// takes an absolute path, as in file:///srv/records"))
+            }
             "memory" if rest.is_empty() => Ok(Self::Memory),
             "memory" => Err(refused(text, "memory:// takes no name")),
             _ => Err(refused(text, "the scheme is not one of s3, az, gs, file, memory")),
@@ -101,7 +106,15 @@ mod tests {
 
     #[test]
     fn places_are_read_and_written() {
-        for text in ["s3://b", "s3://b/p", "s3://b.c/P/q_1", "az://c/x", "gs://b", "file:///srv/a b", "memory://"] {
+        for text in [
+            "s3://b",
+            "s3://b/p",
+            "s3://b.c/P/q_1",
+            "az://c/x",
+            "gs://b",
+            "file:///srv/a b",
+            "memory://",
+        ] {
             assert_eq!(text.parse::<Location>().unwrap().to_string(), text);
         }
         assert_eq!("s3://b/p/".parse::<Location>().unwrap(), "s3://b/p".parse().unwrap());
@@ -110,8 +123,19 @@ mod tests {
     #[test]
     fn what_is_no_place_is_refused_with_a_hint() {
         for bad in [
-            "", "b", "s3://", "s3:///p", "s3://b//p", "s3://b/../c", "s3://b/p?x=1", "s3://k:s@b/p",
-            "file://srv", "file://", "http://x", "memory://x", "s3://b/p%20q",
+            "",
+            "b",
+            "s3://",
+            "s3:///p",
+            "s3://b//p",
+            "s3://b/../c",
+            "s3://b/p?x=1",
+            "s3://k:s@b/p",
+            "file://srv",
+            "file://",
+            "http://x",
+            "memory://x",
+            "s3://b/p%20q",
         ] {
             let e = bad.parse::<Location>().unwrap_err();
             assert_eq!(e.kind(), Kind::Usage, "{bad}");

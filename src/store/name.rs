@@ -93,8 +93,26 @@ mod tests {
         let long = format!("{}/{}/{}", "x".repeat(255), "x".repeat(255), "xx");
         let wide = "x".repeat(256);
         for bad in [
-            "", "/", "/a", "a/", "a//b", ".", "..", "a/..", "../a", "a/./b", ".chartfs/tmp/x", "A",
-            "a b", "a\0", "ä", "a\\b", "a%2e", "a\n", &long, &wide,
+            "",
+            "/",
+            "/a",
+            "a/",
+            "a//b",
+            ".",
+            "..",
+            "a/..",
+            "../a",
+            "a/./b",
+            ".chartfs/tmp/x",
+            "A",
+            "a b",
+            "a\0",
+            "ä",
+            "a\\b",
+            "a%2e",
+            "a\n",
+            &long,
+            &wide,
         ] {
             assert!(ObjectName::new(bad).is_err(), "{bad:?}");
         }

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 
+use super::Bucket;
 use super::backend::{Condition, Put, Version};
 use super::name::ObjectName;
-use super::Bucket;
 use crate::error::{Error, Kind, Result};
 
 impl Bucket {
@@ -26,7 +26,10 @@ impl Bucket {
             broken("it refused to create an object that did not exist (If-None-Match: *)")
         })?;
         if self.probe_put(name, "again", Condition::Absent).await?.is_some() {
-            return Err(ignored("If-None-Match: *", "a second writer replaced an object that existed"));
+            return Err(ignored(
+                "If-None-Match: *",
+                "a second writer replaced an object that existed",
+            ));
         }
         let second = self.probe_put(name, "second", Condition::Matches(first.clone())).await?;
         let second = second.ok_or_else(|| {
@@ -35,7 +38,8 @@ impl Bucket {
         if self.probe_put(name, "stale", Condition::Matches(first)).await?.is_some() {
             return Err(ignored("If-Match", "a writer with an old version replaced a newer one"));
         }
-        let read = self.get(name, 16).await?.ok_or_else(|| broken("it lost an object just stored"))?;
+        let read =
+            self.get(name, 16).await?.ok_or_else(|| broken("it lost an object just stored"))?;
         if &read.bytes[..] != b"second" || read.version != second {
             return Err(broken("it reads back something else than was stored last"));
         }
@@ -46,7 +50,12 @@ impl Bucket {
         Ok(())
     }
 
-    async fn probe_put(&self, name: &ObjectName, text: &'static str, condition: Condition) -> Result<Option<Version>> {
+    async fn probe_put(
+        &self,
+        name: &ObjectName,
+        text: &'static str,
+        condition: Condition,
+    ) -> Result<Option<Version>> {
         match self.put(name, Bytes::from_static(text.as_bytes()), condition).await? {
             Put::Stored(version) => Ok(Some(version)),
             Put::Refused => Ok(None),
@@ -59,17 +68,21 @@ const HINT: &str = "use a store with conditional writes: AWS S3, Azure, Google C
 
 fn ignored(condition: &str, seen: &str) -> Error {
     Error::new(Kind::Unsupported, "this store accepts conditional writes and ignores them")
-        .because(format!("{condition} had no effect: {seen}; two writers would lose each other's work"))
+        .because(format!(
+            "{condition} had no effect: {seen}; two writers would lose each other's work"
+        ))
         .hint(HINT)
 }
 
 fn broken(seen: &'static str) -> Error {
-    Error::new(Kind::Unsupported, "this store does not do conditional writes").because(seen).hint(HINT)
+    Error::new(Kind::Unsupported, "this store does not do conditional writes")
+        .because(seen)
+        .hint(HINT)
 }
 
 fn random_hex() -> Result<String> {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes)
         .map_err(|_| Error::new(Kind::Internal, "the operating system gives no random numbers"))?;
-    Ok(bytes.iter().map(|b| format!("{b:02x}")).collect())
+    Ok(format!("{:032x}", u128::from_le_bytes(bytes)))
 }

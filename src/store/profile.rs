@@ -40,7 +40,9 @@ impl Profile {
             (file("AWS_CONFIG_FILE", "config"), true),
             (file("AWS_SHARED_CREDENTIALS_FILE", "credentials"), false),
         ] {
-            let Some(text) = path.as_deref().map(read_small).transpose()?.flatten() else { continue };
+            let Some(text) = path.as_deref().map(read_small).transpose()?.flatten() else {
+                continue;
+            };
             if let Some(section) = section(&text, name, is_config) {
                 found = true;
                 settings.extend(section);
@@ -116,7 +118,9 @@ fn section(text: &str, name: &str, is_config: bool) -> Option<BTreeMap<String, S
             }
         } else if let (true, Some((key, value))) = (inside, line.split_once('=')) {
             let value = value.split(" #").next().unwrap_or(value).trim();
-            settings.get_or_insert_default().insert(key.trim().to_ascii_lowercase(), value.to_owned());
+            settings
+                .get_or_insert_default()
+                .insert(key.trim().to_ascii_lowercase(), value.to_owned());
         }
     }
     settings
@@ -128,8 +132,7 @@ mod tests {
 
     const CONFIG: &str = "[default]\nregion = eu-north-1\n# x\n[profile ward]\nregion=eu-west-3 # y\n\
         s3 =\n  addressing_style = path\nsso_session = z\n[ward]\nregion = no\n";
-    const CREDENTIALS: &str =
-        "[default]\naws_access_key_id = ID\naws_secret_access_key = a+b/c=\n[other]\naws_access_key_id=X\n";
+    const CREDENTIALS: &str = "[default]\naws_access_key_id = ID\naws_secret_access_key = a+b/c=\n[other]\naws_access_key_id=X\n";
 
     fn options(dir: &Path, profile: Option<&str>) -> StoreOptions {
         let home = ("HOME".to_owned(), dir.to_str().unwrap().to_owned());

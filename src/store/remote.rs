@@ -11,6 +11,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use object_store::list::{PaginatedListOptions, PaginatedListStore};
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{
@@ -19,7 +20,7 @@ use object_store::{
 };
 
 use super::backend::{
-    Attempt, Backend, Condition, Counters, Fault, Fetched, Listed, Object, Outcome, Put,
+    Attempt, Backend, Condition, Counters, Fault, Fetched, Listed, Object, Outcome, Pages, Put,
     RequestCounts, Upload, Version, absent, over_limit, wrong_length,
 };
 use super::fault::{classify, timed_out};
@@ -29,11 +30,16 @@ use crate::error::{Error, Kind};
 /// The slowest transfer that does not count as hanging, in bytes per second.
 const RATE_MIN_BYTES: u64 = 128 << 10;
 
+/// How many lines of a listing without tokens are handed on at once.
+const LIST_PAGE_LEN: usize = 1000;
+
 /// A bucket in a cloud.
 #[derive(Clone)]
 pub(super) struct Remote {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) parts: Arc<dyn MultipartStore>,
+    /// Listing with tokens, where the client of the cloud has it.
+    pub(super) pages: Option<Arc<dyn PaginatedListStore>>,
     /// The segments before every name, or empty.
     pub(super) prefix: String,
     /// How the bucket is shown in errors.
@@ -64,9 +70,12 @@ impl Remote {
 
     fn version(&self, e_tag: Option<&str>, generation: Option<String>) -> Attempt<Version> {
         let Some(tag) = e_tag else {
-            return Err(Error::new(Kind::Unsupported, format!("{} gives objects no ETag", self.site))
-                .because("without it there is no compare-and-swap")
-                .into());
+            return Err(Error::new(
+                Kind::Unsupported,
+                format!("{} gives objects no ETag", self.site),
+            )
+            .because("without it there is no compare-and-swap")
+            .into());
         };
         let tag = tag.trim_start_matches("W/").trim_matches('"');
         Ok(Version { tag: tag.into(), generation: generation.map(Into::into) })
@@ -100,25 +109,27 @@ impl Remote {
         Ok(if whole.is_empty() { first } else { whole.freeze() })
     }
 
-    fn listed(&self, meta: &ObjectMeta) -> Option<Attempt<Listed>> {
+    /// Returns the line of an object; `None` for what chartfs cannot have written.
+    fn listed(&self, meta: &ObjectMeta) -> Attempt<Option<Listed>> {
         let path = meta.location.as_ref();
         let name = match self.prefix.as_str() {
             "" => Some(path),
             prefix => path.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')),
         };
-        // Objects that chartfs cannot have written are not its business.
-        let name = ObjectName::new(name?).ok()?;
-        let version = match self.version(meta.e_tag.as_deref(), meta.version.clone()) {
-            Ok(version) => version,
-            Err(fault) => return Some(Err(fault)),
-        };
-        Some(Ok(Listed { name, size_bytes: meta.size, version }))
+        let Some(name) = name.and_then(|name| ObjectName::new(name).ok()) else { return Ok(None) };
+        let version = self.version(meta.e_tag.as_deref(), meta.version.clone())?;
+        Ok(Some(Listed { name, size_bytes: meta.size, version }))
     }
 }
 
 #[async_trait]
 impl Backend for Remote {
-    async fn get(&self, name: &ObjectName, unless: Option<&Version>, limit_bytes: u64) -> Attempt<Fetched> {
+    async fn get(
+        &self,
+        name: &ObjectName,
+        unless: Option<&Version>,
+        limit_bytes: u64,
+    ) -> Attempt<Fetched> {
         let if_none_match = unless.map(|version| format!("\"{}\"", version.tag));
         let options = GetOptions { if_none_match, ..GetOptions::default() };
         let path = self.path(name.as_str());
@@ -145,10 +156,8 @@ impl Backend for Remote {
 
     async fn get_range(&self, name: &ObjectName, range: Range<u64>) -> Attempt<Bytes> {
         let wanted = range.end - range.start;
-        let options = GetOptions {
-            range: Some(GetRange::Bounded(range.clone())),
-            ..GetOptions::default()
-        };
+        let options =
+            GetOptions { range: Some(GetRange::Bounded(range.clone())), ..GetOptions::default() };
         let path = self.path(name.as_str());
         let answer = match self.within(0, self.store.get_opts(&path, options)).await? {
             Ok(answer) if answer.range == range => answer,
@@ -181,11 +190,10 @@ impl Backend for Remote {
         let conditional = *condition != Condition::Always;
         match self.within(length, self.store.put_opts(&path, bytes.into(), options)).await? {
             Ok(put) => Ok(Put::Stored(self.version(put.e_tag.as_deref(), put.version)?)),
-            Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. })
-                if conditional =>
-            {
-                Ok(Put::Refused)
-            }
+            Err(
+                object_store::Error::AlreadyExists { .. }
+                | object_store::Error::Precondition { .. },
+            ) if conditional => Ok(Put::Refused),
             Err(e) => Err(self.fault(&e)),
         }
     }
@@ -198,37 +206,28 @@ impl Backend for Remote {
         Ok(Box::new(RemoteUpload { remote: self.clone(), path, id, done, length }))
     }
 
-    fn list(&self, prefix: &str, after: Option<&ObjectName>) -> BoxStream<'static, Attempt<Listed>> {
-        let below = self.path(prefix);
-        let below = (!below.as_ref().is_empty()).then_some(below);
-        let metas = match after {
-            Some(after) => self.store.list_with_offset(below.as_ref(), &self.path(after.as_str())),
-            None => self.store.list(below.as_ref()),
+    fn list(&self, prefix: &str) -> Box<dyn Pages> {
+        let Some(pages) = self.pages.clone() else {
+            let below = self.path(prefix);
+            return Box::new(StreamedPages {
+                remote: self.clone(),
+                below,
+                last: None,
+                metas: None,
+            });
         };
-        // The deadline holds for each page, which is where the stream waits.
-        let state = (self.clone(), metas);
-        futures::stream::unfold(state, |(remote, mut metas)| async move {
-            loop {
-                let item = match remote.within(0, metas.next()).await {
-                    Ok(None) => return None,
-                    Ok(Some(Ok(meta))) => match remote.listed(&meta) {
-                        Some(listed) => listed,
-                        None => continue,
-                    },
-                    Ok(Some(Err(e))) => Err(remote.fault(&e)),
-                    Err(fault) => Err(fault),
-                };
-                return Some((item, (remote, metas)));
-            }
-        })
-        .boxed()
+        let mut below = self.path(prefix).to_string();
+        if !below.is_empty() {
+            below.push('/');
+        }
+        Box::new(TokenPages { remote: self.clone(), pages, below, token: None, ended: false })
     }
 
     async fn delete(&self, name: &ObjectName) -> Attempt<()> {
         let path = Ok(self.path(name.as_str()));
         let mut done = self.store.delete_stream(futures::stream::iter([path]).boxed());
         match self.within(0, done.next()).await? {
-            Some(Err(object_store::Error::NotFound { .. })) | Some(Ok(_)) | None => Ok(()),
+            Some(Err(object_store::Error::NotFound { .. }) | Ok(_)) | None => Ok(()),
             Some(Err(e)) => Err(self.fault(&e)),
         }
     }
@@ -239,6 +238,78 @@ impl Backend for Remote {
 
     fn requests(&self) -> RequestCounts {
         self.counters.snapshot()
+    }
+}
+
+struct TokenPages {
+    remote: Remote,
+    pages: Arc<dyn PaginatedListStore>,
+    /// The prefix of the listing, with its `/`, or empty.
+    below: String,
+    /// Where the store goes on.
+    token: Option<String>,
+    ended: bool,
+}
+
+#[async_trait]
+impl Pages for TokenPages {
+    async fn next(&mut self) -> Attempt<Option<Vec<Listed>>> {
+        if self.ended {
+            return Ok(None);
+        }
+        let remote = &self.remote;
+        let below = (!self.below.is_empty()).then_some(self.below.as_str());
+        let options = PaginatedListOptions {
+            page_token: self.token.clone(),
+            ..PaginatedListOptions::default()
+        };
+        let page = remote.within(0, self.pages.list_paginated(below, options)).await?;
+        let page = page.map_err(|e| remote.fault(&e))?;
+        let listed: Attempt<Vec<_>> =
+            page.result.objects.iter().filter_map(|meta| remote.listed(meta).transpose()).collect();
+        self.ended = page.page_token.is_none();
+        self.token = page.page_token;
+        listed.map(Some)
+    }
+}
+
+/// A listing without tokens (Azure): after a fault it goes on behind the last name, which works
+/// because this cloud lists in the order of the names.
+struct StreamedPages {
+    remote: Remote,
+    below: Path,
+    last: Option<Path>,
+    metas: Option<BoxStream<'static, object_store::Result<ObjectMeta>>>,
+}
+
+#[async_trait]
+impl Pages for StreamedPages {
+    async fn next(&mut self) -> Attempt<Option<Vec<Listed>>> {
+        let (remote, below) = (&self.remote, Some(&self.below).filter(|b| !b.as_ref().is_empty()));
+        let metas = self.metas.get_or_insert_with(|| match &self.last {
+            Some(last) => remote.store.list_with_offset(below, last),
+            None => remote.store.list(below),
+        });
+        let mut page = Vec::new();
+        while page.len() < LIST_PAGE_LEN {
+            let next = match remote.within(0, metas.next()).await {
+                Ok(next) => next.transpose().map_err(|e| remote.fault(&e)),
+                Err(fault) => Err(fault),
+            };
+            match next {
+                Ok(None) => break,
+                Ok(Some(meta)) => {
+                    page.extend(remote.listed(&meta)?);
+                    self.last = Some(meta.location);
+                }
+                Err(fault) => {
+                    self.metas = None;
+                    // What was read before the fault is handed on; the fault comes again if it stays.
+                    return if page.is_empty() { Err(fault) } else { Ok(Some(page)) };
+                }
+            }
+        }
+        Ok((!page.is_empty()).then_some(page))
     }
 }
 
@@ -297,5 +368,56 @@ impl RemoteUpload {
         let meta = self.remote.within(0, asked).await.ok()?.ok()?.meta;
         let whole = meta.size == self.length.load(Ordering::Relaxed);
         whole.then(|| self.remote.version(meta.e_tag.as_deref(), meta.version).ok())?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use object_store::memory::InMemory;
+
+    fn remote(prefix: &str) -> Remote {
+        let store = Arc::new(InMemory::new());
+        Remote {
+            store: store.clone(),
+            parts: store,
+            pages: None,
+            prefix: prefix.to_owned(),
+            site: "az://c".to_owned(),
+            request_timeout: Duration::from_secs(5),
+            counters: Arc::default(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listing_without_tokens_goes_on_where_it_broke_off() {
+        let remote = remote("p/q");
+        for i in 0..1500 {
+            let name = ObjectName::new(&format!("n/{i:04}")).unwrap();
+            remote.put(&name, Bytes::new(), &Condition::Always).await.unwrap();
+        }
+        let below = remote.path("n");
+        let mut pages = StreamedPages { remote: remote.clone(), below, last: None, metas: None };
+        let first = pages.next().await.unwrap().unwrap();
+        // As after a fault: the stream is gone.
+        pages.metas = None;
+        let second = pages.next().await.unwrap().unwrap();
+        assert!(pages.next().await.unwrap().is_none());
+        let names: Vec<_> = first.iter().chain(&second).map(|l| l.name.to_string()).collect();
+        assert_eq!((first.len(), names.len()), (1000, 1500));
+        assert!(names.is_sorted() && names[1499] == "n/1499");
+    }
+
+    #[tokio::test]
+    async fn objects_outside_of_the_prefix_are_not_seen() {
+        let (whole, part) = (remote(""), remote("p"));
+        let part = Remote { store: whole.store.clone(), parts: whole.parts.clone(), ..part };
+        for name in ["p/a", "pq/b", "c", "p/x/d"] {
+            let name = ObjectName::new(name).unwrap();
+            whole.put(&name, Bytes::new(), &Condition::Always).await.unwrap();
+        }
+        let listed = part.list("").next().await.unwrap().unwrap();
+        let names: Vec<_> = listed.iter().map(|l| l.name.as_str()).collect();
+        assert_eq!(names, ["a", "x/d"]);
     }
 }

@@ -142,11 +142,16 @@ mod tests {
     #[test]
     fn waits_are_jittered_bounded_and_obey_the_store() {
         let tries = |failed| Tries {
-            policy: Policy { tries: 99, first_wait: Duration::from_millis(50), total: Duration::MAX / 2 },
+            policy: Policy {
+                tries: 99,
+                first_wait: Duration::from_millis(50),
+                total: Duration::MAX / 2,
+            },
             failed,
             started: Instant::now(),
         };
-        let draws: Vec<_> = (0..200).map(|_| tries(1).next_wait(&fault(Outcome::Unknown)).unwrap()).collect();
+        let draws: Vec<_> =
+            (0..200).map(|_| tries(1).next_wait(&fault(Outcome::Unknown)).unwrap()).collect();
         assert!(draws.iter().all(|w| *w <= Duration::from_millis(50)));
         assert!(draws.iter().any(|w| *w < Duration::from_millis(25)));
         assert!(draws.iter().any(|w| *w > Duration::from_millis(25)));

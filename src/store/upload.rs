@@ -39,7 +39,9 @@ impl Bucket {
             let size_bytes = first.len() as u64;
             return match self.put(name, first, Condition::Always).await? {
                 Put::Stored(version) => Ok(Uploaded { version, size_bytes }),
-                Put::Refused => Err(Error::new(Kind::Internal, "an unconditional write was refused")),
+                Put::Refused => {
+                    Err(Error::new(Kind::Internal, "an unconditional write was refused"))
+                }
             };
         }
         let upload = self.policy.run(|| self.backend.upload(name)).await?;
@@ -52,7 +54,12 @@ impl Bucket {
         }
     }
 
-    async fn send_parts<S>(&self, upload: &dyn Upload, first: Bytes, parts: &mut Parts<S>) -> Result<Uploaded>
+    async fn send_parts<S>(
+        &self,
+        upload: &dyn Upload,
+        first: Bytes,
+        parts: &mut Parts<S>,
+    ) -> Result<Uploaded>
     where
         S: Stream<Item = Result<Bytes>> + Send,
     {

@@ -129,16 +129,20 @@ async fn bounded_page(response: HttpResponse) -> Result<HttpResponse, HttpError>
     }
 }
 
-async fn refused(host: String, status: u16, response: HttpResponse) -> Result<HttpResponse, HttpError> {
-    let header = |name: &str| {
-        response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned)
-    };
+async fn refused(
+    host: String,
+    status: u16,
+    response: HttpResponse,
+) -> Result<HttpResponse, HttpError> {
+    let header =
+        |name: &str| response.headers().get(name).and_then(|v| v.to_str().ok()).map(str::to_owned);
     let region = header("x-amz-bucket-region");
     let wait = header("retry-after").and_then(|s| s.parse().ok()).map(Duration::from_secs);
     let header_code = header("x-ms-error-code");
     let (parts, body) = response.into_parts();
     // The status decides; a body that breaks off only takes the code away.
-    let text = read_some(body, REFUSAL_LEN_MAX_BYTES).await.map(|(text, _)| text).unwrap_or_default();
+    let text =
+        read_some(body, REFUSAL_LEN_MAX_BYTES).await.map(|(text, _)| text).unwrap_or_default();
     let shown = String::from_utf8_lossy(&text);
     let code = element(&shown, "Code").or(header_code);
     let region = region.or_else(|| element(&shown, "Region"));
@@ -163,7 +167,8 @@ mod tests {
 
     #[test]
     fn codes_are_words_or_nothing() {
-        let xml = "<?xml?><Error><Code>NoSuchKey</Code><Region>eu-west-1</Region><X>a b</X></Error>";
+        let xml =
+            "<?xml?><Error><Code>NoSuchKey</Code><Region>eu-west-1</Region><X>a b</X></Error>";
         assert_eq!(element(xml, "Code").as_deref(), Some("NoSuchKey"));
         assert_eq!(element(xml, "Region").as_deref(), Some("eu-west-1"));
         assert_eq!(element(xml, "X"), None);

@@ -68,18 +68,19 @@ pub(super) fn failed(what: impl Into<String>, e: impl Into<io::Error>) -> Error 
     Error::new(kind, what.into()).because(e)
 }
 
-const DIRECTORY: OFlag = OFlag::O_RDONLY
-    .union(OFlag::O_DIRECTORY)
-    .union(OFlag::O_NOFOLLOW)
-    .union(OFlag::O_CLOEXEC);
+const DIRECTORY: OFlag =
+    OFlag::O_RDONLY.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
 fn version_of(stat: &FileStat) -> Version {
-    let text = format!("{:x}-{:x}-{:x}.{:x}", stat.st_ino, stat.st_size, stat.st_mtime, stat.st_mtime_nsec);
+    let text = format!(
+        "{:x}-{:x}-{:x}.{:x}",
+        stat.st_ino, stat.st_size, stat.st_mtime, stat.st_mtime_nsec
+    );
     Version::new(&text)
 }
 
-fn is_plain_file(stat: &FileStat) -> bool {
-    stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits()
+fn has_type(stat: &FileStat, wanted: SFlag) -> bool {
+    stat.st_mode & SFlag::S_IFMT.bits() == wanted.bits()
 }
 
 /// Splits a name into its directories and the file.
@@ -98,8 +99,10 @@ impl Disk {
                 .map_err(|e| failed(format!("cannot create {shown}"), e))?;
         }
         let root_fd = File::open(&root).map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound => Error::new(Kind::NotFound, format!("{shown} does not exist"))
-                .hint("`chartfs init` creates the directory of a new bucket"),
+            io::ErrorKind::NotFound => {
+                Error::new(Kind::NotFound, format!("{shown} does not exist"))
+                    .hint("`chartfs init` creates the directory of a new bucket")
+            }
             _ => failed(format!("cannot open {shown}"), e),
         })?;
         if !root_fd.metadata().is_ok_and(|m| m.is_dir()) {
@@ -160,13 +163,22 @@ impl Disk {
             Err(e) => return Err(told(e)),
         };
         let stat = fstat(&file).map_err(told)?;
-        if !is_plain_file(&stat) {
+        // As in a cloud, what other names lie below is no object itself.
+        if has_type(&stat, SFlag::S_IFDIR) {
+            return Ok(None);
+        }
+        if !has_type(&stat, SFlag::S_IFREG) {
             return Err(Error::damaged(format!("object {name} is not a plain file")));
         }
         Ok(Some((file, stat)))
     }
 
-    pub(super) fn read(&self, name: &ObjectName, unless: Option<&Version>, limit_bytes: u64) -> Result<Fetched> {
+    pub(super) fn read(
+        &self,
+        name: &ObjectName,
+        unless: Option<&Version>,
+        limit_bytes: u64,
+    ) -> Result<Fetched> {
         let Some((file, stat)) = self.file(name)? else { return Ok(Fetched::Absent) };
         let version = version_of(&stat);
         if unless == Some(&version) {
@@ -189,7 +201,12 @@ impl Disk {
         read_at(&file, name, range)
     }
 
-    pub(super) fn write(&self, name: &ObjectName, bytes: &[u8], condition: &Condition) -> Result<Put> {
+    pub(super) fn write(
+        &self,
+        name: &ObjectName,
+        bytes: &[u8],
+        condition: &Condition,
+    ) -> Result<Put> {
         if *condition != Condition::Always {
             // Answers the usual refusal (the object is there already) without writing anything.
             let (directories, leaf) = split(name);
@@ -206,7 +223,12 @@ impl Disk {
     }
 
     /// Puts a temporary file, whose data is synced, in the place of the object.
-    pub(super) fn commit(&self, temp: &Temp, name: &ObjectName, condition: &Condition) -> Result<Put> {
+    pub(super) fn commit(
+        &self,
+        temp: &Temp,
+        name: &ObjectName,
+        condition: &Condition,
+    ) -> Result<Put> {
         let told = |e| failed(format!("cannot write object {name}"), e);
         let (directories, leaf) = split(name);
         let directory = self.directory(directories, true)?.ok_or_else(|| told(Errno::ENOENT))?;
@@ -277,7 +299,8 @@ impl Disk {
 
     /// Syncs the entries of the directories written to under [`DirectorySync::Data`].
     pub(super) fn sync_entries(&self) -> Result<()> {
-        let paths = std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
+        let paths =
+            std::mem::take(&mut *self.unsynced.lock().unwrap_or_else(PoisonError::into_inner));
         for path in &paths {
             let synced = match self.directory(path, false) {
                 Ok(Some(directory)) => self.sync_directory(&directory, path),
@@ -318,7 +341,7 @@ impl Disk {
 
 fn current(directory: &OwnedFd, leaf: &str, name: &ObjectName) -> Result<Option<FileStat>> {
     match fstatat(directory, leaf, AtFlags::AT_SYMLINK_NOFOLLOW) {
-        Ok(stat) if is_plain_file(&stat) => Ok(Some(stat)),
+        Ok(stat) if has_type(&stat, SFlag::S_IFREG) => Ok(Some(stat)),
         Ok(_) => Err(Error::damaged(format!("object {name} is not a plain file"))),
         Err(Errno::ENOENT) => Ok(None),
         Err(e) => Err(failed(format!("cannot look at object {name}"), e)),
@@ -368,7 +391,8 @@ pub(super) struct Temp {
 impl Temp {
     pub(super) fn new(disk: &Disk) -> Result<Self> {
         let directory = Arc::new(disk.own("tmp")?);
-        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let flags =
+            OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         loop {
             let count = disk.temps.fetch_add(1, Ordering::Relaxed);

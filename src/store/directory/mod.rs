@@ -15,12 +15,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
-use futures::stream::BoxStream;
+use tokio::sync::mpsc;
 
 use super::backend::{
-    Attempt, Backend, Condition, Counters, Fetched, Listed, PART_LEN_BYTES, Put, RequestCounts,
-    Upload, Version,
+    Attempt, Backend, Condition, Counters, Fetched, Listed, PART_LEN_BYTES, Pages, Put,
+    RequestCounts, Upload, Version,
 };
 use super::name::ObjectName;
 use super::options::StoreOptions;
@@ -59,7 +58,9 @@ impl Directory {
 }
 
 /// Runs file operations where they may block.
-async fn blocking<T: Send + 'static>(operation: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+async fn blocking<T: Send + 'static>(
+    operation: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
     tokio::task::spawn_blocking(operation).await.unwrap_or_else(|e| {
         Err(Error::new(Kind::Internal, "a file operation did not finish").because(e))
     })
@@ -67,7 +68,12 @@ async fn blocking<T: Send + 'static>(operation: impl FnOnce() -> Result<T> + Sen
 
 #[async_trait]
 impl Backend for Directory {
-    async fn get(&self, name: &ObjectName, unless: Option<&Version>, limit_bytes: u64) -> Attempt<Fetched> {
+    async fn get(
+        &self,
+        name: &ObjectName,
+        unless: Option<&Version>,
+        limit_bytes: u64,
+    ) -> Attempt<Fetched> {
         Counters::count(&self.counters.get);
         let (name, unless) = (name.clone(), unless.cloned());
         self.run(move |disk| disk.read(&name, unless.as_ref(), limit_bytes)).await
@@ -91,17 +97,12 @@ impl Backend for Directory {
         Ok(Box::new(DirectoryUpload { disk, temp, name: name.clone() }))
     }
 
-    fn list(&self, prefix: &str, after: Option<&ObjectName>) -> BoxStream<'static, Attempt<Listed>> {
+    fn list(&self, prefix: &str) -> Box<dyn Pages> {
         Counters::count(&self.counters.list);
-        let (sender, receiver) = tokio::sync::mpsc::channel(2);
-        let (disk, prefix, after) = (self.disk.clone(), prefix.to_owned(), after.cloned());
-        tokio::task::spawn_blocking(move || walk::list(&disk, &prefix, after.as_ref(), &sender));
-        futures::stream::unfold(receiver, |mut pages| async {
-            let page: Vec<Attempt<Listed>> = pages.recv().await?;
-            Some((futures::stream::iter(page), pages))
-        })
-        .flatten()
-        .boxed()
+        let (sender, receiver) = mpsc::channel(2);
+        let (disk, prefix) = (self.disk.clone(), prefix.to_owned());
+        tokio::task::spawn_blocking(move || walk::list(&disk, &prefix, &sender));
+        Box::new(DirectoryPages(receiver))
     }
 
     async fn delete(&self, name: &ObjectName) -> Attempt<()> {
@@ -116,6 +117,15 @@ impl Backend for Directory {
 
     fn requests(&self) -> RequestCounts {
         self.counters.snapshot()
+    }
+}
+
+struct DirectoryPages(mpsc::Receiver<Result<Vec<Listed>>>);
+
+#[async_trait]
+impl Pages for DirectoryPages {
+    async fn next(&mut self) -> Attempt<Option<Vec<Listed>>> {
+        Ok(self.0.recv().await.transpose()?)
     }
 }
 
@@ -140,7 +150,9 @@ impl Upload for DirectoryUpload {
         });
         match put.await? {
             Put::Stored(version) => Ok(version),
-            Put::Refused => Err(Error::new(Kind::Internal, "an unconditional write was refused").into()),
+            Put::Refused => {
+                Err(Error::new(Kind::Internal, "an unconditional write was refused").into())
+            }
         }
     }
 
