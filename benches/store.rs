@@ -3,7 +3,13 @@
 //! By default a local directory below `$CHARTFS_BENCH_DIR` (or the temporary directory), with each
 //! setting of the sync; beside it the bare system calls that such a write cannot do without.
 
-#![allow(missing_docs, clippy::print_stdout, clippy::unwrap_used, clippy::disallowed_methods)]
+#![allow(
+    missing_docs,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    clippy::unwrap_used,
+    clippy::disallowed_methods
+)]
 
 use std::future::Future;
 use std::io::Write;

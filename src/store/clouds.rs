@@ -85,8 +85,7 @@ pub(super) fn s3(place: &Place, options: &StoreOptions) -> Result<Remote> {
     ))
 }
 
-/// Returns the keys of the environment, else those of the profile. A profile that is named wins:
-/// who names it means it.
+/// Returns the keys of the environment, else those of the profile: the order of AWS's own tools.
 fn s3_keys(options: &StoreOptions, profile: &Profile) -> Result<Option<AccessKeys>> {
     match (options.var("AWS_ACCESS_KEY_ID"), options.var("AWS_SECRET_ACCESS_KEY")) {
         (Some(id), Some(secret)) => {

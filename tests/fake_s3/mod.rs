@@ -223,7 +223,7 @@ impl State {
             .filter(|(key, _)| key.starts_with(&prefix) && key.as_str() > after.as_str());
         let page: Vec<_> = found.by_ref().take(self.list_page_len).collect();
         let more = found.next().is_some();
-        let lines: String = page
+        let lines: Vec<_> = page
             .iter()
             .map(|(key, bytes)| {
                 format!(
@@ -241,7 +241,8 @@ impl State {
             _ => String::new(),
         };
         xml(&format!(
-            "<ListBucketResult><IsTruncated>{more}</IsTruncated>{next}{lines}</ListBucketResult>"
+            "<ListBucketResult><IsTruncated>{more}</IsTruncated>{next}{}</ListBucketResult>",
+            lines.concat()
         ))
     }
 
@@ -266,10 +267,11 @@ impl Reply {
     fn bytes(&self) -> Vec<u8> {
         let mut head = format!("HTTP/1.1 {} X\r\n", self.status);
         for header in &self.headers {
-            head += &format!("{header}\r\n");
+            head.extend([header.as_str(), "\r\n"]);
         }
         if self.status != 304 {
-            head += &format!("Content-Length: {}\r\n", self.body.len());
+            let length = format!("Content-Length: {}\r\n", self.body.len());
+            head.push_str(&length);
         }
         let mut bytes = (head + "\r\n").into_bytes();
         if self.with_body {

@@ -27,9 +27,11 @@ use crate::error::{Error, Kind, Result};
 
 mod disk;
 mod lock;
+mod temp;
 mod walk;
 
-use disk::{Disk, Temp};
+use disk::Disk;
+use temp::Temp;
 
 /// A bucket in a local directory.
 pub(super) struct Directory {

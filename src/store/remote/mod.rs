@@ -1,37 +1,36 @@
 //! A bucket in a cloud, over `object_store`.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
-use futures::stream::BoxStream;
-use object_store::list::{PaginatedListOptions, PaginatedListStore};
-use object_store::multipart::{MultipartStore, PartId};
+use object_store::list::PaginatedListStore;
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{
-    GetOptions, GetRange, GetResult, MultipartId, ObjectMeta, ObjectStore, PutMode, PutOptions,
-    UpdateVersion,
+    GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, PutMode, PutOptions, UpdateVersion,
 };
 
 use super::backend::{
-    Attempt, Backend, Condition, Counters, Fault, Fetched, Listed, Object, Outcome, Pages, Put,
+    Attempt, Backend, Condition, Counters, Fault, Fetched, Listed, Object, Pages, Put,
     RequestCounts, Upload, Version, absent, over_limit, wrong_length,
 };
 use super::fault::{classify, timed_out};
 use super::name::ObjectName;
 use crate::error::{Error, Kind};
 
+mod pages;
+mod upload;
+
+use pages::{StreamedPages, TokenPages};
+use upload::RemoteUpload;
+
 /// The slowest transfer that does not count as hanging, in bytes per second.
 const RATE_MIN_BYTES: u64 = 128 << 10;
-
-/// How many lines of a listing without tokens are handed on at once.
-const LIST_PAGE_LEN: usize = 1000;
 
 /// A bucket in a cloud.
 #[derive(Clone)]
@@ -202,25 +201,15 @@ impl Backend for Remote {
         let path = self.path(name.as_str());
         let id = self.within(0, self.parts.create_multipart(&path)).await?;
         let id = id.map_err(|e| self.fault(&e))?;
-        let (done, length) = (Mutex::default(), AtomicU64::new(0));
-        Ok(Box::new(RemoteUpload { remote: self.clone(), path, id, done, length }))
+        Ok(Box::new(RemoteUpload::new(self.clone(), path, id)))
     }
 
     fn list(&self, prefix: &str) -> Box<dyn Pages> {
-        let Some(pages) = self.pages.clone() else {
-            let below = self.path(prefix);
-            return Box::new(StreamedPages {
-                remote: self.clone(),
-                below,
-                last: None,
-                metas: None,
-            });
-        };
-        let mut below = self.path(prefix).to_string();
-        if !below.is_empty() {
-            below.push('/');
+        let below = self.path(prefix);
+        match self.pages.clone() {
+            Some(pages) => Box::new(TokenPages::new(self.clone(), pages, &below)),
+            None => Box::new(StreamedPages::new(self.clone(), below)),
         }
-        Box::new(TokenPages { remote: self.clone(), pages, below, token: None, ended: false })
     }
 
     async fn delete(&self, name: &ObjectName) -> Attempt<()> {
@@ -241,142 +230,12 @@ impl Backend for Remote {
     }
 }
 
-struct TokenPages {
-    remote: Remote,
-    pages: Arc<dyn PaginatedListStore>,
-    /// The prefix of the listing, with its `/`, or empty.
-    below: String,
-    /// Where the store goes on.
-    token: Option<String>,
-    ended: bool,
-}
-
-#[async_trait]
-impl Pages for TokenPages {
-    async fn next(&mut self) -> Attempt<Option<Vec<Listed>>> {
-        if self.ended {
-            return Ok(None);
-        }
-        let remote = &self.remote;
-        let below = (!self.below.is_empty()).then_some(self.below.as_str());
-        let options = PaginatedListOptions {
-            page_token: self.token.clone(),
-            ..PaginatedListOptions::default()
-        };
-        let page = remote.within(0, self.pages.list_paginated(below, options)).await?;
-        let page = page.map_err(|e| remote.fault(&e))?;
-        let listed: Attempt<Vec<_>> =
-            page.result.objects.iter().filter_map(|meta| remote.listed(meta).transpose()).collect();
-        self.ended = page.page_token.is_none();
-        self.token = page.page_token;
-        listed.map(Some)
-    }
-}
-
-/// A listing without tokens (Azure): after a fault it goes on behind the last name, which works
-/// because this cloud lists in the order of the names.
-struct StreamedPages {
-    remote: Remote,
-    below: Path,
-    last: Option<Path>,
-    metas: Option<BoxStream<'static, object_store::Result<ObjectMeta>>>,
-}
-
-#[async_trait]
-impl Pages for StreamedPages {
-    async fn next(&mut self) -> Attempt<Option<Vec<Listed>>> {
-        let (remote, below) = (&self.remote, Some(&self.below).filter(|b| !b.as_ref().is_empty()));
-        let metas = self.metas.get_or_insert_with(|| match &self.last {
-            Some(last) => remote.store.list_with_offset(below, last),
-            None => remote.store.list(below),
-        });
-        let mut page = Vec::new();
-        while page.len() < LIST_PAGE_LEN {
-            let next = match remote.within(0, metas.next()).await {
-                Ok(next) => next.transpose().map_err(|e| remote.fault(&e)),
-                Err(fault) => Err(fault),
-            };
-            match next {
-                Ok(None) => break,
-                Ok(Some(meta)) => {
-                    page.extend(remote.listed(&meta)?);
-                    self.last = Some(meta.location);
-                }
-                Err(fault) => {
-                    self.metas = None;
-                    // What was read before the fault is handed on; the fault comes again if it stays.
-                    return if page.is_empty() { Err(fault) } else { Ok(Some(page)) };
-                }
-            }
-        }
-        Ok((!page.is_empty()).then_some(page))
-    }
-}
-
-struct RemoteUpload {
-    remote: Remote,
-    path: Path,
-    id: MultipartId,
-    done: Mutex<BTreeMap<usize, PartId>>,
-    length: AtomicU64,
-}
-
-#[async_trait]
-impl Upload for RemoteUpload {
-    async fn part(&self, index: usize, bytes: Bytes) -> Attempt<()> {
-        let (remote, length) = (&self.remote, bytes.len() as u64);
-        let sent = remote.parts.put_part(&self.path, &self.id, index, bytes.into());
-        let part = remote.within(length, sent).await?.map_err(|e| remote.fault(&e))?;
-        self.done.lock().unwrap_or_else(PoisonError::into_inner).insert(index, part);
-        self.length.fetch_add(length, Ordering::Relaxed);
-        Ok(())
-    }
-
-    async fn complete(&self) -> Attempt<Version> {
-        let remote = &self.remote;
-        let parts: Vec<PartId> =
-            self.done.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        let length = self.length.load(Ordering::Relaxed);
-        // Joining the parts takes some stores as long as writing them.
-        let made = remote.parts.complete_multipart(&self.path, &self.id, parts);
-        match remote.within(length, made).await? {
-            Ok(put) => remote.version(put.e_tag.as_deref(), put.version),
-            Err(e) => {
-                let fault = remote.fault(&e);
-                // The upload is gone when an earlier try, whose answer was lost, completed it.
-                match self.look().await {
-                    Some(version) if fault.outcome == Outcome::Final => Ok(version),
-                    _ => Err(fault),
-                }
-            }
-        }
-    }
-
-    async fn abort(&self) {
-        let aborted = self.remote.parts.abort_multipart(&self.path, &self.id);
-        if !matches!(self.remote.within(0, aborted).await, Ok(Ok(()))) {
-            tracing::warn!(object = %self.path, "parts of an upload that failed stay in the bucket");
-        }
-    }
-}
-
-impl RemoteUpload {
-    /// Returns the version of the object when it has the length of this upload.
-    async fn look(&self) -> Option<Version> {
-        let options = GetOptions { head: true, ..GetOptions::default() };
-        let asked = self.remote.store.get_opts(&self.path, options);
-        let meta = self.remote.within(0, asked).await.ok()?.ok()?.meta;
-        let whole = meta.size == self.length.load(Ordering::Relaxed);
-        whole.then(|| self.remote.version(meta.e_tag.as_deref(), meta.version).ok())?
-    }
-}
-
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use object_store::memory::InMemory;
 
-    fn remote(prefix: &str) -> Remote {
+    pub(super) fn remote(prefix: &str) -> Remote {
         let store = Arc::new(InMemory::new());
         Remote {
             store: store.clone(),
@@ -387,25 +246,6 @@ mod tests {
             request_timeout: Duration::from_secs(5),
             counters: Arc::default(),
         }
-    }
-
-    #[tokio::test]
-    async fn a_listing_without_tokens_goes_on_where_it_broke_off() {
-        let remote = remote("p/q");
-        for i in 0..1500 {
-            let name = ObjectName::new(&format!("n/{i:04}")).unwrap();
-            remote.put(&name, Bytes::new(), &Condition::Always).await.unwrap();
-        }
-        let below = remote.path("n");
-        let mut pages = StreamedPages { remote: remote.clone(), below, last: None, metas: None };
-        let first = pages.next().await.unwrap().unwrap();
-        // As after a fault: the stream is gone.
-        pages.metas = None;
-        let second = pages.next().await.unwrap().unwrap();
-        assert!(pages.next().await.unwrap().is_none());
-        let names: Vec<_> = first.iter().chain(&second).map(|l| l.name.to_string()).collect();
-        assert_eq!((first.len(), names.len()), (1000, 1500));
-        assert!(names.is_sorted() && names[1499] == "n/1499");
     }
 
     #[tokio::test]
