@@ -117,6 +117,33 @@ async fn large(bucket: &Bucket, label: &str) {
     println!("{label}_get_256_mib_mb_per_s={:.0}", 268.4 / started.elapsed().as_secs_f64());
 }
 
+/// The server that the variables of `tests/servers/seaweedfs` name, if there is one.
+async fn s3() {
+    let Ok(bucket) = std::env::var("CHARTFS_TEST_S3_BUCKET") else { return };
+    let since = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    let location = format!("s3://{bucket}/bench/{since}").parse().unwrap();
+    let bucket = Bucket::open(&location, &StoreOptions::from_vars(std::env::vars())).await.unwrap();
+    let b = &bucket;
+    measure("s3_create", |i| async move {
+        stored(b, &name(&format!("r/{i:04}")), body(i), Condition::Absent).await;
+    })
+    .await;
+    measure("s3_get", |i| async move {
+        b.get(&name(&format!("r/{i:04}")), 1 << 20).await.unwrap().unwrap();
+    })
+    .await;
+    let head = name("r/head");
+    let mut version = stored(b, &head, body(0), Condition::Absent).await;
+    let mut times = Vec::new();
+    for round in 0..ROUNDS {
+        let started = Instant::now();
+        version = stored(b, &head, body(round), Condition::Matches(version)).await;
+        times.push(started.elapsed());
+    }
+    report("s3_cas", times);
+    large(b, "s3").await;
+}
+
 /// Write, sync, rename, sync: the least that a durable replacement costs here.
 fn bare(root: &Path) {
     let dir = tempfile::tempdir_in(root).unwrap();
@@ -150,5 +177,6 @@ fn main() {
         directory(&root, DirectorySync::Full, "full").await;
         directory(&root, DirectorySync::Data, "data").await;
         directory(&root, DirectorySync::Off, "off").await;
+        s3().await;
     });
 }

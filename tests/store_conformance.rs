@@ -302,6 +302,46 @@ async fn no_update_is_lost_between_processes() {
     assert!(counted.starts_with(&format!("{} ", 4 * COUNTER_TIMES)), "{counted}");
 }
 
+/// The body of the process that [`a_full_disk_loses_nothing`] starts; nothing by itself.
+#[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the parent test says by a variable that it is a child"
+)]
+async fn full_disk_process() {
+    let Ok(dir) = std::env::var("CHARTFS_TEST_FULL_DIR") else { return };
+    let b = directory(dir.as_ref(), DirectorySync::Full).await;
+    let old = put(&b, "a", "old", Condition::Absent).await.unwrap();
+    for condition in [Condition::Always, Condition::Matches(old)] {
+        let too_long = Bytes::from(vec![1; 1 << 20]);
+        let e = b.put(&name("a"), too_long, condition).await.unwrap_err();
+        assert_eq!(e.kind(), Kind::NoSpace, "{e}");
+    }
+    let chunks = (0..10).map(|_| Ok(Bytes::from(vec![1; 1 << 20])));
+    let e = b.put_large(&name("a"), futures::stream::iter(chunks)).await.unwrap_err();
+    assert_eq!(e.kind(), Kind::NoSpace, "{e}");
+    assert_eq!(text(&b, "a").await.as_deref(), Some("old"));
+    put(&b, "a", "new", Condition::Always).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    // A limit on the length of files fails a write as a full disk does, wherever the test runs.
+    let limited = r#"trap "" XFSZ; ulimit -f 64; exec "$0" --exact full_disk_process"#;
+    let status = Command::new("sh")
+        .args(["-c", limited])
+        .arg(std::env::current_exe().unwrap())
+        .env("CHARTFS_TEST_FULL_DIR", dir.path())
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
+    let b = directory(dir.path(), DirectorySync::Full).await;
+    assert_eq!(text(&b, "a").await.as_deref(), Some("new"));
+    assert_eq!(std::fs::read_dir(dir.path().join(".chartfs/tmp")).unwrap().count(), 0);
+}
+
 /// A process that is killed at any moment leaves whole objects only.
 #[tokio::test]
 #[expect(

@@ -65,7 +65,7 @@ pub(super) fn failed(what: impl Into<String>, e: impl Into<io::Error>) -> Error 
         Some(Errno::EACCES | Errno::EPERM | Errno::EROFS) => Kind::Denied,
         // A link, or a file where a directory belongs: nothing that chartfs wrote.
         Some(Errno::ELOOP | Errno::ENOTDIR | Errno::EISDIR) => Kind::Integrity,
-        _ => Kind::Unavailable,
+        _ => Kind::Internal,
     };
     Error::new(kind, what.into()).because(e)
 }
