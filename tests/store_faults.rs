@@ -6,7 +6,7 @@ mod fake_s3;
 
 use bytes::Bytes;
 use chartfs::error::{Error, Kind};
-use chartfs::store::{Condition, Fetched, ObjectName, Put, RequestCounts};
+use chartfs::store::{Bucket, Condition, Fetched, ObjectName, Put, RequestCounts, StoreOptions};
 use fake_s3::{FakeS3, Fault, SECRET, etag, open};
 use futures::TryStreamExt;
 
@@ -250,6 +250,23 @@ async fn refusals_say_what_is_wrong_and_what_to_try() {
         let put = bucket.put(&name("a"), bytes("x"), Condition::Absent).await;
         assert_eq!(put.unwrap_err().kind(), kind, "{fault:?}");
     }
+}
+
+#[tokio::test]
+async fn without_keys_the_machine_is_asked_and_its_no_is_told() {
+    let (bucket, machine) = (FakeS3::start().await, FakeS3::start().await);
+    let refusing = vec![Fault::Status(403, "Forbidden"); 9];
+    machine.script(&refusing);
+    let vars = [("AWS_METADATA_ENDPOINT", format!("http://{}", machine.address))];
+    let mut options = StoreOptions::from_vars(vars.map(|(k, v)| (k.to_owned(), v)).into_iter());
+    options.endpoint = Some(format!("http://{}", bucket.address));
+    let opened = Bucket::open(&"s3://bucket".parse().unwrap(), &options).await.unwrap();
+    let e = opened.probe().await.unwrap_err();
+    assert_eq!(e.kind(), Kind::Denied);
+    assert_eq!(e.what(), "there are no credentials for s3://bucket");
+    assert!(e.try_this().unwrap().contains("AWS_ACCESS_KEY_ID"));
+    assert_eq!(opened.requests().total(), 0, "requests for credentials are not the bucket's");
+    assert!(machine.state.lock().unwrap().script.len() < refusing.len());
 }
 
 #[tokio::test]

@@ -11,6 +11,7 @@ use object_store::multipart::MultipartStore;
 use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
 
 use super::backend::Counters;
+use super::fault::innermost;
 use super::location::Place;
 use super::options::StoreOptions;
 use super::profile::{AccessKeys, Profile};
@@ -50,7 +51,7 @@ pub(super) fn s3(place: &Place, options: &StoreOptions) -> Result<Remote> {
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         .with_disable_bulk_delete(true)
         .with_disable_tagging(true)
-        .with_http_connector(TapConnector { counters: counters.clone() });
+        .with_http_connector(tap(options, &counters));
     // A dot in the name of the bucket does not fit the certificate of a host name.
     let path_style = options.path_style.unwrap_or(endpoint.is_some() || place.bucket.contains('.'));
     builder = builder.with_virtual_hosted_style_request(!path_style);
@@ -115,7 +116,7 @@ pub(super) fn azure(place: &Place, options: &StoreOptions) -> Result<Remote> {
         .with_retry(no_retries())
         .with_client_options(client_options(options, endpoint)?)
         .with_disable_tagging(true)
-        .with_http_connector(TapConnector { counters: counters.clone() });
+        .with_http_connector(tap(options, &counters));
     for (name, value) in options.vars.0.iter().filter(|(name, _)| name.starts_with("AZURE_")) {
         if let Ok(key) = name.to_ascii_lowercase().parse::<AzureConfigKey>() {
             builder = builder.with_config(key, value);
@@ -144,7 +145,7 @@ pub(super) fn gcs(place: &Place, options: &StoreOptions) -> Result<Remote> {
         .with_bucket_name(&place.bucket)
         .with_retry(no_retries())
         .with_client_options(client_options(options, options.var("GOOGLE_BASE_URL"))?)
-        .with_http_connector(TapConnector { counters: counters.clone() });
+        .with_http_connector(tap(options, &counters));
     for (name, value) in options.vars.0.iter().filter(|(name, _)| name.starts_with("GOOGLE_")) {
         if let Ok(key) = name.to_ascii_lowercase().parse::<GoogleConfigKey>() {
             builder = builder.with_config(key, value);
@@ -180,6 +181,14 @@ fn remote<S: ObjectStore + MultipartStore>(
     }
 }
 
+fn tap(options: &StoreOptions, counters: &Arc<Counters>) -> TapConnector {
+    let vars =
+        ["AWS_METADATA_ENDPOINT", "AWS_ENDPOINT_URL_STS", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
+    let host = |url: &str| Some(url.split_once("://")?.1.split('/').next()?.to_owned());
+    let credential_hosts = vars.iter().filter_map(|name| host(options.var(name)?)).collect();
+    TapConnector { counters: counters.clone(), credential_hosts }
+}
+
 /// `object_store` repeats nothing by itself: it cannot know which writes may be repeated.
 fn no_retries() -> RetryConfig {
     RetryConfig { max_retries: 0, retry_timeout: Duration::ZERO, backoff: BackoffConfig::default() }
@@ -213,6 +222,9 @@ fn not_an_endpoint(endpoint: &str) -> Error {
         .hint("write it as http://host:port or https://host")
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
 fn not_built(error: object_store::Error) -> Error {
-    Error::new(Kind::Usage, "the bucket cannot be opened with these settings").because(error)
+    Error::new(Kind::Usage, "the bucket cannot be opened with these settings")
+        .because(innermost(&error))
+        .hint("check the variables of the cloud: AWS_*, AZURE_STORAGE_ACCOUNT_NAME, GOOGLE_*")
 }

@@ -15,7 +15,7 @@
 //! * No error and no log line shows a credential.
 //!
 //! *Boundary:* untrusted. The store may answer anything; what it answers is damage
-//! ([`Kind::Integrity`](crate::error::Kind::Integrity)) or unavailability, never a panic.
+//! ([`Kind::Integrity`]) or unavailability, never a panic.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 
 mod name;
 mod location;
@@ -97,8 +97,10 @@ impl Bucket {
         match self.fetch(name, None, limit_bytes).await? {
             Fetched::Changed(object) => Ok(Some(object)),
             Fetched::Absent => Ok(None),
-            Fetched::Unchanged => Err(Error::damaged(format!("object {name} came without bytes"))
-                .because("the store answered 'not modified' to an unconditional read")),
+            Fetched::Unchanged => {
+                Err(Error::new(Kind::Integrity, format!("object {name} came without bytes"))
+                    .because("the store answered 'not modified' to an unconditional read"))
+            }
         }
     }
 
