@@ -18,11 +18,19 @@ fn bytes(text: &'static str) -> Bytes {
     Bytes::from_static(text.as_bytes())
 }
 
+async fn bucket_for(fake: &FakeS3, faults: &[Fault]) -> Bucket {
+    if faults.iter().any(|f| matches!(f, Fault::Hang)) {
+        fake.impatient_bucket().await
+    } else {
+        fake.bucket().await
+    }
+}
+
 /// Puts "mine" under `condition` while the server follows the script; returns whether it was
 /// stored, and what the server holds in the end.
 async fn put_mine(before: Option<&str>, faults: &[Fault]) -> (bool, String, RequestCounts) {
     let fake = FakeS3::start().await;
-    let bucket = fake.bucket().await;
+    let bucket = bucket_for(&fake, faults).await;
     let condition = match before {
         None => Condition::Absent,
         Some(text) => {
@@ -124,7 +132,6 @@ async fn an_outcome_that_cannot_be_settled_is_told_as_unknown() {
 #[tokio::test]
 async fn reads_are_tried_again_until_the_tries_are_used_up() {
     let fake = FakeS3::start().await;
-    let bucket = fake.bucket().await;
     fake.state.lock().unwrap().objects.insert("a".into(), b"12345".to_vec());
     let passing = [
         Fault::Status(500, "InternalError"),
@@ -136,6 +143,7 @@ async fn reads_are_tried_again_until_the_tries_are_used_up() {
         Fault::Hang,
     ];
     for fault in passing {
+        let bucket = bucket_for(&fake, std::slice::from_ref(&fault)).await;
         fake.script(std::slice::from_ref(&fault));
         let object = bucket.get(&name("a"), 5).await.unwrap().unwrap();
         assert_eq!(&object.bytes[..], b"12345", "{fault:?}");
@@ -143,6 +151,7 @@ async fn reads_are_tried_again_until_the_tries_are_used_up() {
         assert_eq!(&bucket.get_range(&name("a"), 1..3).await.unwrap()[..], b"23", "{fault:?}");
     }
     for fault in [Fault::Status(503, "SlowDown"), Fault::Hang, Fault::Reset] {
+        let bucket = bucket_for(&fake, std::slice::from_ref(&fault)).await;
         fake.script(&vec![fault.clone(); 40]);
         let before = bucket.requests();
         let e = bucket.get(&name("a"), 5).await.unwrap_err();
@@ -274,7 +283,7 @@ async fn an_endpoint_that_is_not_there_is_unavailable() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
     drop(listener);
-    let bucket = open(&endpoint).await;
+    let bucket = open(&endpoint, std::time::Duration::from_secs(30)).await;
     let e = bucket.probe().await.unwrap_err();
     assert_eq!(e.kind(), Kind::Unavailable);
     assert!(e.what().contains("cannot reach s3://bucket"), "{e}");

@@ -127,6 +127,12 @@ fn not_reached(unreached: &Unreached, site: &str) -> Fault {
     if unreached.asked.for_credentials {
         return no_credentials(unreached, site);
     }
+    if unreached.cause.contains("certificate") {
+        return Error::new(Kind::Unavailable, format!("the certificate of {site} is not trusted"))
+            .because(unreached)
+            .hint("set AWS_CA_BUNDLE to the certificates of the authority that signed it")
+            .into();
+    }
     let outcome = match unreached.kind {
         HttpErrorKind::Connect => Outcome::NotApplied,
         _ => Outcome::Unknown,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use chartfs::store::{Bucket, Location, StoreOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -97,7 +98,12 @@ impl FakeS3 {
 
     /// Opens the bucket of this server, with short waits.
     pub(crate) async fn bucket(&self) -> Bucket {
-        open(&format!("http://{}", self.address)).await
+        open(&format!("http://{}", self.address), Duration::from_secs(30)).await
+    }
+
+    /// The same for a script with [`Fault::Hang`]: requests are given up soon.
+    pub(crate) async fn impatient_bucket(&self) -> Bucket {
+        open(&format!("http://{}", self.address), Duration::from_millis(500)).await
     }
 
     async fn serve(&self, mut stream: TcpStream) -> Option<()> {
@@ -325,13 +331,13 @@ async fn read_request(stream: &mut TcpStream) -> Option<Request> {
 }
 
 /// Opens the bucket `bucket` at `endpoint`, with short waits.
-pub(crate) async fn open(endpoint: &str) -> Bucket {
+pub(crate) async fn open(endpoint: &str, request_timeout: Duration) -> Bucket {
     let vars = [("AWS_ACCESS_KEY_ID", "AK"), ("AWS_SECRET_ACCESS_KEY", SECRET)];
     let vars = vars.map(|(k, v)| (k.to_owned(), v.to_owned())).into_iter();
     let mut options = StoreOptions::from_vars(vars);
     options.endpoint = Some(endpoint.to_owned());
-    options.request_timeout = std::time::Duration::from_millis(400);
-    options.retry_wait = std::time::Duration::from_millis(2);
+    options.request_timeout = request_timeout;
+    options.retry_wait = Duration::from_millis(2);
     options.tries = 4;
     let location: Location = "s3://bucket".parse().unwrap();
     Bucket::open(&location, &options).await.unwrap()
