@@ -197,3 +197,73 @@ fn ranks_differ_by_seed_and_nothing_else_does() {
     assert!(seeded != plain);
     assert!(join(FormatId::FhirJson, &seeded) == *bytes);
 }
+
+#[test]
+fn a_file_that_is_printed_anew_keeps_every_element_in_its_section() {
+    let (format, sections) = cut(&patient(4).files[0].1);
+    let visible = random_view(format, 0x5555_5555_5555_5555);
+    let shown = pick(&sections, &visible);
+    let value: Value = serde_json::from_slice(&join(format, &shown)).unwrap();
+    let compact = value.to_string();
+    let merged = merge(format, &shown, &visible, compact.as_bytes(), &Rules::builtin()).unwrap();
+    assert!(merged.appended.is_empty());
+    assert_eq!(merged.changed.len(), merged.respaced.len());
+    assert!(merged.changed.len() > 5);
+    let mut after = sections.clone();
+    apply(&mut after, merged);
+    assert_eq!(join(format, &pick(&after, &visible)), compact.as_bytes());
+
+    let (format, sections) = cut(br#"{"resourceType":"Condition","code":{"text":"cough"}}"#);
+    let moved: Sections = [(Slot::CAREPLAN, sections[&Slot::PROBLEMS].clone())].into();
+    let spaced = br#"{ "resourceType": "Condition", "code": {"text": "cough"} }"#;
+    let all = random_view(format, u64::MAX);
+    let merged = merge(format, &moved, &all, spaced, &Rules::builtin()).unwrap();
+    assert_eq!(merged.changed.keys().collect::<Vec<_>>(), [&Slot::CAREPLAN]);
+    assert_eq!(merged.respaced.len(), 1);
+}
+
+const PATIENT: &str = r#"{
+  "resourceType": "Patient",
+  "id": "p",
+  "name": [{"family": "Q"}],
+  "identifier": [{"value": "1"}],
+  "telecom": [{"value": "555"}],
+  "birthDate": "1970-01-01"
+}
+"#;
+
+#[test]
+fn a_single_patient_is_shown_and_saved_in_parts() {
+    let visible = only(&[Slot::DEMOGRAPHICS]);
+    let edit = |v: &str| {
+        assert_eq!(v.matches("identifier").count() + v.matches("telecom").count(), 0, "{v}");
+        v.replace("1970-01-01", "1971-02-02")
+            .replace("\"id\": \"p\"", "\"id\": \"p\",\n  \"address\": [{\"city\": \"Z\"}]")
+    };
+    let (mut sections, merged) = save(PATIENT, &visible, edit);
+    let merged = merged.unwrap();
+    assert_eq!(merged.changed.keys().collect::<Vec<_>>(), [&Slot::DEMOGRAPHICS]);
+    assert_eq!(merged.appended.keys().collect::<Vec<_>>(), [&Slot::CONTACT]);
+    apply(&mut sections, merged);
+    let full: Value = serde_json::from_slice(&join(FormatId::FhirJson, &sections)).unwrap();
+    assert_eq!(full["birthDate"], "1971-02-02");
+    assert_eq!(full["address"][0]["city"], "Z");
+    assert_eq!(full["telecom"][0]["value"], "555");
+    assert_eq!(full["identifier"][0]["value"], "1");
+}
+
+#[test]
+fn a_plain_object_keeps_its_hidden_keys() {
+    let plain = "{\n  \"name\": \"Q\",\n  \"hiv_status\": \"negative\",\n  \"labs\": [1]\n}\n";
+    let visible = only(&[Slot::DEMOGRAPHICS, Slot::LABS]);
+    let edit = |v: &str| {
+        assert_eq!(v, "{\n  \"name\": \"Q\",\n  \"labs\": [1]\n}\n");
+        v.replace("[1]", "[1, 2]")
+    };
+    let (mut sections, merged) = save(plain, &visible, edit);
+    apply(&mut sections, merged.unwrap());
+    let full = join(FormatId::Json, &sections);
+    assert_eq!(String::from_utf8(full).unwrap(), plain.replace("[1]", "[1, 2]"));
+    let nothing = join(FormatId::Json, &pick(&sections, &only(&[])));
+    assert_eq!(nothing, b"{\n}\n");
+}

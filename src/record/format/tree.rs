@@ -109,9 +109,9 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Returns the text of a node without the white space around it.
-    pub(super) fn trimmed(&self, node: &Node<'_>) -> &'a str {
-        self.text[node.start..node.end].trim_ascii()
+    /// Returns the text of a node with what fills its gap.
+    pub(super) fn span(&self, node: &Node<'_>) -> &'a [u8] {
+        &self.text.as_bytes()[node.start..node.end]
     }
 }
 
