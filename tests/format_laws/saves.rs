@@ -267,3 +267,31 @@ fn a_plain_object_keeps_its_hidden_keys() {
     let nothing = join(FormatId::Json, &pick(&sections, &only(&[])));
     assert_eq!(nothing, b"{\n}\n");
 }
+
+#[test]
+fn what_refers_to_a_sensitive_element_follows_it() {
+    let bundle = r#"{"resourceType":"Bundle","entry":[
+ {"resource":{"resourceType":"ExplanationOfBenefit","id":"e","claim":{"reference":"Claim/c"}}},
+ {"fullUrl":"urn:x:c","resource":{"resourceType":"Claim","id":"c","diagnosis":[{"diagnosisReference":{"reference":"urn:x:h"}}]}},
+ {"fullUrl":"urn:x:h","resource":{"resourceType":"Condition","id":"h","code":{"coding":[{"system":"http://snomed.info/sct","code":"86406008"}]}}},
+ {"resource":{"resourceType":"Claim","id":"other","provider":{"reference":"urn:x:h"}}}
+]}"#;
+    let (_, sections) = cut(bundle.as_bytes());
+    assert_eq!(sections[&Slot::HIV].items.len(), 3);
+    assert_eq!(sections[&Slot::BILLING].items.len(), 1);
+}
+
+#[test]
+fn labels_win_over_types() {
+    let labelled = |code: &str, system: &str| {
+        let text = format!(
+            r#"{{"resourceType":"Observation","meta":{{"security":[{{"system":"http://terminology.hl7.org/CodeSystem/{system}","code":"{code}"}}]}}}}"#
+        );
+        let (_, sections) = cut(text.as_bytes());
+        *sections.keys().next().unwrap()
+    };
+    assert_eq!(labelled("PSY", "v3-ActCode"), Slot::MENTAL_HEALTH);
+    assert_eq!(labelled("42CFRPart2", "v3-ActCode"), Slot::SUBSTANCE_USE);
+    assert_eq!(labelled("R", "v3-Confidentiality"), Slot::OTHER);
+    assert_eq!(labelled("N", "v3-Confidentiality"), Slot::LABS);
+}
