@@ -36,7 +36,9 @@ fn samples(c: &mut Criterion, rules: &Rules) {
     let paths = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let bundles: Vec<Vec<u8>> = paths.filter_map(|e| std::fs::read(e.path()).ok()).collect();
     let mut group = c.benchmark_group("samples");
-    group.sample_size(10).throughput(Throughput::Bytes(bundles.iter().map(|b| b.len() as u64).sum()));
+    group
+        .sample_size(10)
+        .throughput(Throughput::Bytes(bundles.iter().map(|b| b.len() as u64).sum()));
     group.bench_function("split and classify", |b| {
         b.iter(|| bundles.iter().map(|b| take_apart(b, "", rules).1.len()).sum::<usize>());
     });
