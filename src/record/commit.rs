@@ -113,7 +113,14 @@ impl Records {
         policy: &PolicyRef,
         writes: Vec<SlotWrite>,
     ) -> Result<Arc<Record>> {
-        let plan = Plan { located, profile, base: None, policy, keeps_history: false, touched_unix_ns: None };
+        let plan = Plan {
+            located,
+            profile,
+            base: None,
+            policy,
+            keeps_history: false,
+            touched_unix_ns: None,
+        };
         match self.commit_plan(&plan, writes).await? {
             Committed::Done(record) => Ok(record),
             Committed::Moved => Err(Error::new(Kind::Conflict, "the record exists already")),
@@ -443,11 +450,7 @@ fn lay_out_parts(base: Option<&Arc<Record>>, built: &[(u16, Vec<Built>)]) -> Lay
 }
 
 /// Seals the extents that changed, and the first part's, which carries the region's use.
-fn seal_extents(
-    built: &mut [(u16, Vec<Built>)],
-    layout: &Layout,
-    touched_unix_ns: Option<i64>,
-) {
+fn seal_extents(built: &mut [(u16, Vec<Built>)], layout: &Layout, touched_unix_ns: Option<i64>) {
     for (i, (slot, parts)) in built.iter_mut().enumerate() {
         for (j, b) in parts.iter_mut().enumerate() {
             let Some(opened) = &b.opened else { continue };

@@ -323,7 +323,9 @@ impl View {
         };
         let seen = self.see(located, &policy, self.options.attr_ttl).await?;
         let held = match seen.external() {
-            Some((part, opened)) => Held::Stream(Arc::new(Stream::new(part.clone(), opened.clone()))),
+            Some((part, opened)) => {
+                Held::Stream(Arc::new(Stream::new(part.clone(), opened.clone())))
+            }
             None => Held::Clean(Arc::new(self.render(&seen).await?)),
         };
         let mut now = locked(&node.file.held);

@@ -117,7 +117,8 @@ impl View {
 
     /// Returns attributes from memory, when they are young enough.
     pub fn cached_attr(&self, ino: Ino) -> Option<Attr> {
-        self.fresh_attr(&self.node(ino).ok()?)
+        let node = self.node(ino).ok()?;
+        self.fresh_attr(&node)
     }
 
     fn fresh_attr(&self, node: &Node) -> Option<Attr> {
@@ -236,7 +237,7 @@ impl View {
     }
 
     /// Counts one reference, as when a listing with attributes is handed to the kernel.
-    pub fn refer(&self, ino: Ino) {
+    pub fn remember(&self, ino: Ino) {
         if let Ok(node) = self.node(ino) {
             locked(&self.tree).refer(&node);
         }

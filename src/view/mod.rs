@@ -224,7 +224,7 @@ impl View {
     /// # Errors
     /// `NotFound` when the realm has no root policy yet; `Denied` when the root's names are closed
     /// to the user.
-    pub async fn open(records: Arc<Records>, options: ViewOptions) -> Result<Arc<Self>> {
+    pub async fn of(records: Arc<Records>, options: ViewOptions) -> Result<Arc<Self>> {
         let state = records.realm().state();
         if state.root_policy == [0; 32] {
             return Err(Error::new(Kind::NotFound, "the realm has no policy yet")

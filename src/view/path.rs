@@ -56,8 +56,7 @@ impl View {
         mut take: impl FnMut(Bytes) -> Result<()>,
     ) -> Result<()> {
         let attr = self.resolve(path).await?;
-        let opened =
-            self.open(attr.ino, Access { read: true, ..Access::default() }).await?;
+        let opened = self.open(attr.ino, Access { read: true, ..Access::default() }).await?;
         let mut at = 0;
         let result = loop {
             match self.read(opened.handle, at, PIECE_BYTES).await {

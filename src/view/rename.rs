@@ -337,13 +337,7 @@ impl View {
 
     /// Lets a node take over the record of the name that it was renamed to. Whoever has the old
     /// file of that name open keeps reading what was there.
-    fn become_record(
-        &self,
-        way: &Way,
-        node: &Arc<Node>,
-        entry: &Entry,
-        target: Option<Arc<Node>>,
-    ) {
+    fn become_record(&self, way: &Way, node: &Arc<Node>, entry: &Entry, target: Option<Arc<Node>>) {
         if let Some(target) = target {
             target.set_stands(Stands::Removed);
         }
@@ -389,9 +383,7 @@ impl View {
         self.check_add(&way.to).await?;
         self.move_entry(way, &entry).await?;
         let hides = match node.stands() {
-            Stands::Record { policy, .. } => {
-                self.see(located, &policy, Duration::MAX).await?.hides
-            }
+            Stands::Record { policy, .. } => self.see(located, &policy, Duration::MAX).await?.hides,
             _ => false,
         };
         if hides {

@@ -1,6 +1,7 @@
 //! From a draft to the bucket: what was saved is merged into the record, sections that the user
 //! does not see stay as they are, and of two savers nobody loses a text.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,11 +16,9 @@ use crate::error::{Error, Kind, Result};
 use crate::key::hash;
 use crate::record::directory::{Entry, NAME_LEN_MAX_BYTES};
 use crate::record::external::BodySource;
-use crate::record::format::{
-    FormatId, Measure, Merged, SectionText, Slot, merge, take_apart,
-};
+use crate::record::format::{FormatId, Measure, Merged, SectionText, Slot, merge, take_apart};
 use crate::record::head::Content;
-use crate::record::{Body, Committed, Located, PolicyRef, Record, RecordId, SlotWrite};
+use crate::record::{Body, Committed, Located, PolicyRef, Record, RecordId, Sight, SlotWrite};
 
 /// A longer text is one opaque section: cutting it would need it in memory several times.
 const CUT_MAX_BYTES: u64 = super::draft::MEMORY_MAX_BYTES;
@@ -116,11 +115,7 @@ impl View {
 
     /// Commits a file that is new here: onto the record that stood under its name just before, or
     /// as a record of its own.
-    async fn save_new(
-        &self,
-        node: &Arc<Node>,
-        pending: &Pending,
-    ) -> Result<Option<Arc<Record>>> {
+    async fn save_new(&self, node: &Arc<Node>, pending: &Pending) -> Result<Option<Arc<Record>>> {
         let Spot { parent, name } = node.spot();
         let folder = self.node(parent)?;
         let returning = locked(&node.file.returning).take();
@@ -135,7 +130,8 @@ impl View {
         let located = Located { birth: located.record, record: RecordId::random() };
         let record = self.create_record(located, &policy, &name, pending).await?;
         let entry = Entry { located, profile: record.head.profile, policy: None };
-        let added = self.edit(&folder, Edit::Add { name: name.clone(), entry: entry.clone() }).await;
+        let added =
+            self.edit(&folder, Edit::Add { name: name.clone(), entry: entry.clone() }).await;
         let name = match added {
             Ok(()) => name,
             // Another workstation made the same name first: both texts stay.
@@ -285,12 +281,13 @@ impl View {
         let base = pending.base.as_deref().unwrap_or(current);
         if base.format == FormatId::Opaque && self.commands(policy, FormatId::Opaque).await? {
             // It may have become a record that can be cut.
-            let is_clash = contents(&base.record, Slot::DOCUMENTS) != contents(record, Slot::DOCUMENTS);
+            let is_clash =
+                contents(&base.record, Slot::DOCUMENTS) != contents(record, Slot::DOCUMENTS);
             return if is_clash { Ok(None) } else { Ok(Some(self.cut(b"", pending)?)) };
         }
         let rules = self.rules.clone().with_seed(hash::random());
         let merged = merge(base.format, &base.base, &base.visible, bytes, &rules);
-        let merged = match merged {
+        let mut merged = match merged {
             Ok(merged) => merged,
             // Whoever sees and may write all of it loses nothing when it becomes something else.
             Err(e) if e.kind() == Kind::Usage && self.commands(policy, base.format).await? => {
@@ -298,19 +295,31 @@ impl View {
             }
             Err(e) => return Err(e),
         };
-        if base.record.object_hash() != record.object_hash() && clashes(base, record, &merged) {
+        self.leave_out_spacing(policy, &mut merged).await?;
+        if base.record.object_hash() != record.object_hash()
+            && !combine(base, current, &mut merged.changed)
+        {
             return Ok(None);
         }
         let format = base.format;
-        let changed = merged
-            .changed
-            .iter()
-            .map(|(slot, text)| write_of(format, *slot, text, pending.mtime_unix_ns, false));
-        let appended = merged
-            .appended
-            .iter()
-            .map(|(slot, text)| write_of(format, *slot, text, pending.mtime_unix_ns, true));
-        Ok(Some((format, changed.chain(appended).collect())))
+        let write = |append| {
+            move |(slot, text): (&Slot, &SectionText)| {
+                write_of(format, *slot, text, pending.mtime_unix_ns, append)
+            }
+        };
+        let changed = merged.changed.iter().map(write(false));
+        Ok(Some((format, changed.chain(merged.appended.iter().map(write(true))).collect())))
+    }
+
+    /// A tool that prints a file anew changes the white space of every section; of those that the
+    /// user may not write, nothing is lost.
+    async fn leave_out_spacing(&self, policy: &PolicyRef, merged: &mut Merged) -> Result<()> {
+        for slot in std::mem::take(&mut merged.respaced) {
+            if self.sights(policy, slot).await?.1 != Sight::Open {
+                merged.changed.remove(&slot);
+            }
+        }
+        Ok(())
     }
 
     /// A long text replaces everything, which only somebody may who sees and writes everything.
@@ -478,9 +487,23 @@ struct Backup {
     text: Text,
 }
 
-/// Says whether somebody else changed a section that this save changes too.
-fn clashes(base: &Rendered, current: &Record, merged: &Merged) -> bool {
-    merged.changed.keys().any(|slot| contents(&base.record, *slot) != contents(current, *slot))
+/// Combines what this save changes with what somebody else changed in the same sections since
+/// `base`, element by element; false when both changed the same element.
+fn combine(base: &Rendered, current: &Rendered, changed: &mut BTreeMap<Slot, SectionText>) -> bool {
+    let empty = SectionText::default();
+    changed.iter_mut().all(|(slot, ours)| {
+        if contents(&base.record, *slot) == contents(&current.record, *slot) {
+            return true;
+        }
+        let of = |r: &Rendered| r.base.get(slot).unwrap_or(&empty).clone();
+        match SectionText::combine(&of(base), ours, &of(current)) {
+            Some(both) => {
+                *ours = both;
+                true
+            }
+            None => false,
+        }
+    })
 }
 
 fn contents(record: &Record, slot: Slot) -> Vec<&Content> {

@@ -150,8 +150,7 @@ impl View {
     }
 
     async fn is_folder_listed(&self, policy: &PolicyRef) -> Result<bool> {
-        let bound =
-            self.records.realm().policy(&policy.hash, policy.patient.as_ref()).await?;
+        let bound = self.records.realm().policy(&policy.hash, policy.patient.as_ref()).await?;
         let rights = [&bound.list, &bound.add, &bound.manage];
         Ok(rights.into_iter().any(|p| self.records.sight(p) != Sight::Closed))
     }

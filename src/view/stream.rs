@@ -76,7 +76,8 @@ impl Stream {
         bytes.extend_from_slice(&head);
         bytes.extend_from_slice(&fetched);
         let bytes = Bytes::from(bytes);
-        let answer = bytes.slice(..usize::try_from(wanted).expect("a read asks for 32-bit lengths"));
+        let answer =
+            bytes.slice(..usize::try_from(wanted).expect("a read asks for 32-bit lengths"));
         let next_len = (fetch_len * 2).min(WINDOW_MAX_BYTES);
         *window = Window { start: offset, bytes, next_len };
         Ok(answer)

@@ -32,10 +32,8 @@ impl View {
             Stands::Record { located, policy } => {
                 let seen = self.see(located, &policy, self.options.attr_ttl).await?;
                 let fixed = [SECTIONS, VERSION, WRITER].map(str::to_owned);
-                let policies = seen
-                    .open
-                    .iter()
-                    .map(|(slot, _)| format!("{POLICY}.{}", section_name(slot.0)));
+                let policies =
+                    seen.open.iter().map(|(slot, _)| format!("{POLICY}.{}", section_name(slot.0)));
                 fixed.into_iter().chain(policies).collect()
             }
             Stands::Fresh | Stands::Local | Stands::Removed => Vec::new(),
@@ -58,9 +56,7 @@ impl View {
                 PATIENT => policy.patient.map(|p| p.to_string()),
                 _ => None,
             },
-            Stands::Record { located, policy } => {
-                self.record_xattr(located, &policy, name).await?
-            }
+            Stands::Record { located, policy } => self.record_xattr(located, &policy, name).await?,
             Stands::Fresh | Stands::Local | Stands::Removed => None,
         };
         Ok(value.map(String::into_bytes))
@@ -79,11 +75,8 @@ impl View {
             WRITER => Some(writer(&seen)),
             _ => match name.strip_prefix(POLICY).and_then(|n| n.strip_prefix('.')) {
                 Some(section) if seen.open.iter().any(|(s, _)| section_name(s.0) == section) => {
-                    let bound = self
-                        .records
-                        .realm()
-                        .policy(&policy.hash, policy.patient.as_ref())
-                        .await?;
+                    let bound =
+                        self.records.realm().policy(&policy.hash, policy.patient.as_ref()).await?;
                     let rights = bound.rights(section);
                     Some(format!("read: {}; write: {}", rights.read, rights.write))
                 }
@@ -135,12 +128,13 @@ fn version(seen: &Seen) -> u64 {
 
 /// The identifier of whoever wrote the visible section that was written last.
 fn writer(seen: &Seen) -> String {
-    let statements = seen.open.iter().flat_map(|(slot, _)| parts_of(&seen.record, *slot)).map(|p| {
-        match p.statement {
-            THIS_COMMIT => &seen.record.statement,
-            i => &seen.record.head.statements[usize::from(i)],
-        }
-    });
+    let statements =
+        seen.open.iter().flat_map(|(slot, _)| parts_of(&seen.record, *slot)).map(|p| {
+            match p.statement {
+                THIS_COMMIT => &seen.record.statement,
+                i => &seen.record.head.statements[usize::from(i)],
+            }
+        });
     statements
         .max_by_key(|s| s.time_unix_ns)
         .map(|s| crate::key::attribute::Gid::of(&s.author.0).to_string())
