@@ -6,6 +6,7 @@
 //! `store` below `record`. Arrows go only downward; `tests/layers.rs` checks them on the source.
 
 pub mod demo;
+pub mod fuse;
 pub mod record;
 pub mod section;
 pub mod realm;
@@ -13,6 +14,7 @@ pub mod key;
 pub mod store;
 
 // Beside the path.
+pub mod daemon;
 pub mod clock;
 pub mod wire;
 pub mod error;
