@@ -5,7 +5,8 @@
 //! The modules stand in the order of a read: `fuse → view → record → section → key`, and
 //! `store` below `record`. Arrows go only downward; `tests/layers.rs` checks them on the source.
 
-pub mod demo;
+pub mod daemon;
+pub mod fuse;
 pub mod view;
 pub mod record;
 pub mod section;
@@ -14,6 +15,7 @@ pub mod key;
 pub mod store;
 
 // Beside the path.
+pub mod demo;
 pub mod clock;
 pub mod wire;
 pub mod error;
