@@ -3,12 +3,15 @@
 #![allow(clippy::unwrap_used)]
 
 mod algebra;
+#[path = "known_answers/compute.rs"]
+mod compute;
 
 use algebra::{Authority, Key, Target, attribute, compressed, gid, power};
 use ark_bls12_381::{Fq, Fq2, Fq6, Fq12, Fr, G1Affine, G2Affine};
 use ark_ec::AffineRepr;
 use ark_ff::{BigInteger, Field, PrimeField};
 use chartfs::error::Kind;
+use chartfs::key::attribute::{EpochAttribute, Gid};
 use chartfs::key::dabe::{
     self, ATTRIBUTE_KEY_LEN, AUTHORITY_PUBLIC_LEN, AttributeKey, AuthorityPublic, AuthoritySecret,
     CLAUSE_ATTRIBUTES_MAX, Row,
@@ -326,4 +329,54 @@ fn rows_have_one_order_and_no_repetition() {
     let rows: Vec<Row> = names.iter().map(|what| Row { what, authority: a }).collect();
     assert_eq!(dabe::encapsulate(&rows, b"").err().unwrap().kind(), Kind::Usage);
     assert!(dabe::encapsulate(&rows[1..], b"").is_ok());
+}
+
+const KNOWN: &str = include_str!("known_answers/dabe_v1.json");
+
+#[test]
+fn known_answers_are_given_again() {
+    assert_eq!(compute::dabe_v1(), KNOWN, "the scheme's bytes changed: that is a new version");
+}
+
+#[test]
+fn known_answers_open_from_their_bytes_alone() {
+    let known: serde_json::Value = serde_json::from_str(KNOWN).unwrap();
+    let unhex = |v: &serde_json::Value| {
+        let text = v.as_str().unwrap();
+        let digits = |i| u8::from_str_radix(&text[2 * i..2 * i + 2], 16).unwrap();
+        (0..text.len() / 2).map(digits).collect::<Vec<u8>>()
+    };
+    let name = |v: &serde_json::Value| {
+        let part = |k: &str| v[k].as_str().unwrap().to_owned();
+        attribute(&format!("{}#{}@{}", part("name"), v["epoch"], part("authority")))
+    };
+    let of = |what: &EpochAttribute| {
+        let named = |a: &&serde_json::Value| a["name"] == what.attribute.authority.as_str();
+        let entry = known["authorities"].as_array().unwrap().iter().find(named).unwrap();
+        let public = AuthorityPublic::from_bytes(&unhex(&entry["public"])).unwrap();
+        assert_eq!(public.id()[..], unhex(&entry["id"]));
+        public
+    };
+    let gid = Gid(unhex(&known["keys"][0]["gid"]).try_into().unwrap());
+    let keys: Vec<_> = known["keys"].as_array().unwrap().iter().collect();
+    for capsule in known["capsules"].as_array().unwrap() {
+        let names: Vec<_> = capsule["rows"].as_array().unwrap().iter().map(name).collect();
+        let publics: Vec<_> = names.iter().map(of).collect();
+        let rows: Vec<Row> =
+            names.iter().zip(&publics).map(|(what, authority)| Row { what, authority }).collect();
+        let mine: Vec<AttributeKey> = rows
+            .iter()
+            .map(|row| {
+                let entry = keys.iter().find(|k| name(&k["attribute"]) == *row.what).unwrap();
+                let key: [u8; 144] = unhex(&entry["key"]).try_into().unwrap();
+                let key = AttributeKey::from_bytes(&key).unwrap();
+                assert!(key.verify(row.authority, &gid, row.what));
+                key
+            })
+            .collect();
+        let mine: Vec<&AttributeKey> = mine.iter().collect();
+        let (ad, ct) = (unhex(&capsule["associated_data"]), unhex(&capsule["ciphertext"]));
+        let secret = dabe::decapsulate(&rows, &mine, &gid, &ad, &ct).unwrap();
+        assert_eq!(secret.expose()[..], unhex(&capsule["secret"]));
+    }
 }
