@@ -335,15 +335,15 @@ fn a_rogue_public_key_does_not_cancel_another() {
 fn no_row_of_a_conjunction_carries_the_whole_secret() {
     let (a, b) = (Authority::new(), Authority::new());
     let target = Target::new(&[("x@a", &a), ("y@b", &b)]);
-    let h = H(&gid("alice"));
+    let hash = H(&gid("alice"));
     let (x, y) = (a.issue("alice", "x@a"), b.issue("alice", "y@b"));
     let [row0, row1] = [target.row_value(0, &x), target.row_value(1, &y)];
-    let masked = pair(-H(&gid("alice")), target.C3());
-    let own = |row: usize, at: &Authority| power(&pair(-H(&gid("alice")), target.C2(row)), at.y());
+    let masked = pair(-hash, target.C3());
+    let own = |row: usize, at: &Authority| power(&pair(-hash, target.C2(row)), at.y());
     for part in [row0, row1, row0 * masked, row1 * masked, row0 * own(0, &a), row1 * own(1, &b)] {
         assert!(!target.opens_with(&part));
     }
-    assert!(target.opens_with(&target.combine(&[x, y], h)));
+    assert!(target.opens_with(&target.combine(&[x, y], hash)));
 }
 
 /// The identifier is the hash of a signing key: two users cannot choose one.

@@ -99,28 +99,28 @@ fn two_users_do_not_combine_by_sums_of_their_keys_either() {
 
 #[test]
 fn a_key_of_another_label_epoch_or_authority_does_not_open_a_row() {
-    let (a, b, c) = (Authority::new(), Authority::new(), Authority::new());
+    let (a, b, stranger) = (Authority::new(), Authority::new(), Authority::new());
     let target = Target::new(&[("x#2@a", &a), ("z@b", &b)]);
-    let h = algebra::H(&gid("alice"));
-    let z = b.issue("alice", "z@b");
+    let hash = algebra::H(&gid("alice"));
+    let other = b.issue("alice", "z@b");
     let right = a.issue("alice", "x#2@a");
-    assert!(target.opens_with(&target.combine(&[right, z], h)));
+    assert!(target.opens_with(&target.combine(&[right, other], hash)));
     let wrong = [
         a.issue("alice", "y#2@a"),
         a.issue("alice", "x#1@a"),
         a.issue("alice", "x#2@b"),
         a.issue("bob", "x#2@a"),
-        c.issue("alice", "x#2@a"),
+        stranger.issue("alice", "x#2@a"),
         b.issue("alice", "x#2@a"),
-        Key { K_prime: z.K_prime, ..right },
-        Key { K: z.K, ..right },
-        z,
+        Key { K_prime: other.K_prime, ..right },
+        Key { K: other.K, ..right },
+        other,
     ];
     for (i, key) in wrong.into_iter().enumerate() {
-        assert!(!target.opens_with(&target.combine(&[key, z], h)), "key {i}");
-        assert!(!target.product_opens(&[key, z], &gid("alice")), "key {i}");
+        assert!(!target.opens_with(&target.combine(&[key, other], hash)), "key {i}");
+        assert!(!target.product_opens(&[key, other], &gid("alice")), "key {i}");
     }
-    assert!(!target.opens_with(&target.combine(&[z, right], h)), "keys in the wrong order");
+    assert!(!target.opens_with(&target.combine(&[other, right], hash)), "keys in the wrong order");
 }
 
 #[test]
@@ -140,15 +140,15 @@ fn a_part_of_the_rows_does_not_open_the_clause() {
 
 #[test]
 fn a_ciphertext_belongs_to_its_rows_and_its_associated_data() {
-    let (a, b) = (Authority::new(), Authority::new());
+    fn row<'a>(what: &'a EpochAttribute, authority: &'a AuthorityPublic) -> Row<'a> {
+        Row { what, authority }
+    }
+    let (mary, john) = (Authority::new(), Authority::new());
     let (x, y, z) = (attribute("x@a"), attribute("y@a"), attribute("z@b"));
-    let row = |what, at: &'static Authority| Row { what, authority: &at.public };
-    let (a, b): (&'static Authority, &'static Authority) =
-        (Box::leak(a.into()), Box::leak(b.into()));
-    let rows = [row(&x, a), row(&z, b)];
+    let rows = [row(&x, &mary.public), row(&z, &john.public)];
     let alice = gid("alice");
     let key = |at: &Authority, what| at.secret.issue(&alice, what);
-    let (kx, ky, kz) = (key(a, &x), key(a, &y), key(b, &z));
+    let (kx, ky, kz) = (key(&mary, &x), key(&mary, &y), key(&john, &z));
     let (secret, ct) = dabe::encapsulate(&rows, b"record 1").unwrap();
     let open = |rows: &[Row], keys: &[&AttributeKey], ad: &[u8], ct: &[u8]| {
         dabe::decapsulate(rows, keys, &alice, ad, ct).map(|s| *s.expose())
@@ -157,12 +157,15 @@ fn a_ciphertext_belongs_to_its_rows_and_its_associated_data() {
     for ad in [&b"record 2"[..], b"", b"record 1\0", b"record"] {
         assert_eq!(open(&rows, &[&kx, &kz], ad, &ct).unwrap_err().kind(), Kind::Integrity);
     }
-    let others = [row(&y, a), row(&z, b)];
+    let others = [row(&y, &mary.public), row(&z, &john.public)];
     assert!(open(&others, &[&ky, &kz], b"record 1", &ct).is_err());
     assert!(open(&rows[..1], &[&kx], b"record 1", &ct).is_err());
     assert!(open(&rows[..1], &[&kx], b"record 1", &ct[..dabe::ciphertext_len(1)]).is_err());
-    let (_, longer) =
-        dabe::encapsulate(&[row(&x, a), row(&y, a), row(&z, b)], b"record 1").unwrap();
+    let (_, longer) = dabe::encapsulate(
+        &[row(&x, &mary.public), row(&y, &mary.public), row(&z, &john.public)],
+        b"record 1",
+    )
+    .unwrap();
     assert!(open(&rows, &[&kx, &kz], b"record 1", &longer).is_err());
     let swapped = [&ct[144..288], &ct[..144], &ct[288..]].concat();
     assert!(open(&rows, &[&kx, &kz], b"record 1", &swapped).is_err());
@@ -214,20 +217,22 @@ fn bad_points(len: usize) -> Vec<(&'static str, Vec<u8>)> {
     modulus[0] |= 0x80;
     let full = [&[0x9f][..], &vec![0xff; len - 1]].concat();
     // No point of either curve has this x: found by search, checked by arkworks.
-    let off_curve =
-        (0..=255u8).map(|n| [&[0x80][..], &vec![0; len - 2], &[n]].concat()).find(|b| match len {
-            48 => G1Affine::get_point_from_x_unchecked(Fq::from(b[47]), true).is_none(),
-            _ => {
-                let x = Fq2::new(Fq::from(b[95]), Fq::from(0u64));
-                G2Affine::get_point_from_x_unchecked(x, true).is_none()
-            }
-        });
+    let on_curve = |n: u8| {
+        let second = Fq2::new(Fq::from(n), Fq::from(0u64));
+        if len == 48 {
+            G1Affine::get_point_from_x_unchecked(Fq::from(n), true).is_some()
+        } else {
+            G2Affine::get_point_from_x_unchecked(second, true).is_some()
+        }
+    };
+    let off_curve = (0..=255u8).find(|n| !on_curve(*n)).unwrap();
+    let off_curve = [&[0x80][..], &vec![0; len - 2], &[off_curve]].concat();
     vec![
         ("infinity", infinity),
         ("x = p", modulus),
         ("x > p", full),
         ("zero bytes", vec![0; len]),
-        ("off the curve", off_curve.unwrap()),
+        ("off the curve", off_curve),
         ("off the subgroup", if len == 48 { stray1 } else { stray2 }),
     ]
 }
