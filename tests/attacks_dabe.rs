@@ -230,12 +230,17 @@ fn c1_a_ciphertext_cannot_be_mauled_into_another() {
     let new_Z = target.combine(&keys, H(&alice));
     assert_eq!(new_Z, old_Z * power(&E, d), "the mauled points are consistent");
     assert!(!target.product_opens(&keys, &alice));
-    // Even one who knows Z, and so the seed, cannot mask the seed anew under other randomness:
-    // the randomness is a function of the seed.
+    // One who knows the seed masks it anew under the mauled points: with the commitment to those
+    // points, or with the honest one. Both fail, as the points are a function of the seed.
+    let honest = Target::with_seed(&[("doctor@a", &a)], &[7; 32]);
     let points = target.ciphertext[..240].to_vec();
     target.forge(&points, &new_Z, &[7; 32]);
     assert!(target.opens_with(&new_Z), "the forgery is right in all but its randomness");
     assert!(!target.product_opens(&keys, &alice));
+    target.ciphertext.splice(272.., honest.ciphertext[272..].iter().copied());
+    target.secret = honest.secret;
+    assert!(!target.product_opens(&keys, &alice));
+    assert!(honest.product_opens(&keys, &alice));
 }
 
 /// C2. rabe's policy was a string beside the ciphertext that anyone could rewrite.

@@ -15,6 +15,7 @@ use ark_serialize::{CanonicalDeserialize, CanonicalSerialize};
 use chartfs::key::attribute::{EpochAttribute, Gid};
 use chartfs::key::dabe::{self, AttributeKey, AuthorityPublic, AuthoritySecret, Row};
 use chartfs::key::hash::sha256;
+use chartfs::key::secret::Secret;
 
 pub(crate) const GID_DST: &str = "CHARTFS-MAABE-V1-GID-BLS12381G1_XMD:SHA-256_SSWU_RO_";
 pub(crate) const ATTR_DST: &str = "CHARTFS-MAABE-V1-ATTR-BLS12381G1_XMD:SHA-256_SSWU_RO_";
@@ -175,13 +176,19 @@ pub(crate) struct Target<'a> {
 impl<'a> Target<'a> {
     /// Encapsulates to the rows with the product.
     pub(crate) fn new(rows: &[(&str, &'a Authority)]) -> Self {
+        Self::with_seed(rows, &chartfs::key::hash::random())
+    }
+
+    /// Encapsulates as a sender who keeps the seed.
+    pub(crate) fn with_seed(rows: &[(&str, &'a Authority)], m: &[u8; 32]) -> Self {
         let rows: Vec<_> = rows.iter().map(|(t, a)| (attribute(t), *a)).collect();
         let associated_data = b"record 1".to_vec();
-        let given: Vec<Row> =
-            rows.iter().map(|(what, a)| Row { what, authority: &a.public }).collect();
-        let (secret, ciphertext) = dabe::encapsulate(&given, &associated_data).unwrap();
-        let secret = *secret.expose();
-        Self { rows, associated_data, ciphertext, secret }
+        let mut target = Self { rows, associated_data, ciphertext: Vec::new(), secret: [0; 32] };
+        let (rows, seed) = (target.product_rows(), Secret::new(*m));
+        let (secret, ciphertext) =
+            dabe::encapsulate_with_seed(&rows, &target.associated_data, &seed).unwrap();
+        (target.secret, target.ciphertext) = (*secret.expose(), ciphertext);
+        target
     }
 
     pub(crate) fn product_rows(&self) -> Vec<Row<'_>> {
