@@ -13,6 +13,8 @@ use rabe::schemes::{aw11, bdabe, mke08};
 use rabe::utils::policy::pest::PolicyLanguage::JsonPolicy;
 
 const RUNS: usize = 25;
+/// The attributes of a clause come from so many authorities at most.
+const AUTHORITIES: usize = 3;
 const PLAINTEXT: &[u8; 32] = &[7; 32];
 
 /// Returns the least time of one call, in microseconds.
@@ -31,13 +33,26 @@ struct Figures {
     decrypt: f64,
 }
 
-/// Writes a conjunction for rabe, two children at a time: its parser panics at three.
-fn conjunction(names: &[String]) -> String {
-    let leaf = |n: &String| format!(r#"{{"name": "{n}"}}"#);
+fn leaf(name: &String) -> String {
+    format!(r#"{{"name": "{name}"}}"#)
+}
+
+fn both(children: &str) -> String {
+    format!(r#"{{"name": "and", "children": [{children}]}}"#)
+}
+
+/// Writes a conjunction for mke08 and bdabe, which refuse one inside another.
+fn flat(names: &[String]) -> String {
+    match names {
+        [only] => leaf(only),
+        _ => both(&names.iter().map(leaf).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// Writes a conjunction for aw11, which panics at three children.
+fn nested(names: &[String]) -> String {
     let (first, rest) = names.split_first().expect("at least one attribute");
-    rest.iter().fold(leaf(first), |tree, n| {
-        format!(r#"{{"name": "and", "children": [{}, {tree}]}}"#, leaf(n))
-    })
+    rest.iter().fold(leaf(first), |tree, n| both(&format!("{}, {tree}", leaf(n))))
 }
 
 fn letter(i: usize) -> char {
@@ -45,17 +60,28 @@ fn letter(i: usize) -> char {
 }
 
 fn measure_chartfs(count: usize) -> Figures {
-    let secrets: Vec<AuthoritySecret> = (0..count).map(|_| AuthoritySecret::generate()).collect();
-    let public: Vec<AuthorityPublic> = secrets.iter().map(AuthoritySecret::public).collect();
-    let name = |i| -> Attribute { format!("attribute@h{i}").parse().expect("a name") };
-    let what: Vec<_> =
-        (0..count).map(|i| EpochAttribute { attribute: name(i), epoch: Epoch(1) }).collect();
+    let authorities: Vec<(AuthoritySecret, AuthorityPublic)> = (0..AUTHORITIES)
+        .map(|_| {
+            let secret = AuthoritySecret::generate();
+            let public = secret.public();
+            (secret, public)
+        })
+        .collect();
+    let mut which: Vec<usize> = (0..count).map(|i| i % AUTHORITIES).collect();
+    which.sort_unstable();
+    let name = |i, at| -> Attribute { format!("attribute{i}@h{at}").parse().expect("a name") };
+    let what: Vec<_> = (0..count)
+        .map(|i| EpochAttribute { attribute: name(i, which[i]), epoch: Epoch(1) })
+        .collect();
     let gid = Gid::of(&[1; 32]);
     let keys: Vec<AttributeKey> =
-        secrets.iter().zip(&what).map(|(s, w)| s.issue(&gid, w)).collect();
+        what.iter().zip(&which).map(|(w, at)| authorities[*at].0.issue(&gid, w)).collect();
     let keys: Vec<&AttributeKey> = keys.iter().collect();
-    let rows: Vec<Row<'_>> =
-        what.iter().zip(&public).map(|(what, authority)| Row { what, authority }).collect();
+    let rows: Vec<Row<'_>> = what
+        .iter()
+        .zip(&which)
+        .map(|(what, at)| Row { what, authority: &authorities[*at].1 })
+        .collect();
     let (secret, ciphertext) = dabe::encapsulate(&rows, b"").expect("canonical rows");
     let open = || dabe::decapsulate(&rows, &keys, &gid, b"", &ciphertext).expect("it opens");
     assert_eq!(open().expose(), secret.expose());
@@ -65,16 +91,18 @@ fn measure_chartfs(count: usize) -> Figures {
 fn measure_mke08(count: usize) -> Figures {
     let (pk, msk) = mke08::setup();
     let mut user = mke08::keygen(&pk, &msk, "user");
-    let names: Vec<String> = (0..count).map(|i| format!("auth{i}::{}", letter(i))).collect();
+    let names: Vec<String> =
+        (0..count).map(|i| format!("auth{}::{}", i % AUTHORITIES, letter(i))).collect();
     let mut public = Vec::new();
-    for (i, name) in names.iter().enumerate() {
-        let authority = mke08::authgen(&format!("auth{i}"));
-        public.push(mke08::request_authority_pk(&pk, name, &authority).expect("a public key"));
-        let key = mke08::request_authority_sk(&user.pk, name, &authority).expect("a key");
+    let authorities: Vec<_> =
+        (0..AUTHORITIES).map(|i| mke08::authgen(&format!("auth{i}"))).collect();
+    for (name, authority) in names.iter().zip(authorities.iter().cycle()) {
+        public.push(mke08::request_authority_pk(&pk, name, authority).expect("a public key"));
+        let key = mke08::request_authority_sk(&user.pk, name, authority).expect("a key");
         user.sk_a.push(key);
     }
     let public: Vec<_> = public.iter().collect();
-    let policy = conjunction(&names);
+    let policy = flat(&names);
     let seal = || mke08::encrypt(&pk, &public, &policy, JsonPolicy, PLAINTEXT).expect("sealed");
     let sealed = seal();
     let open = || mke08::decrypt(&user, &sealed).expect("it opens");
@@ -84,18 +112,19 @@ fn measure_mke08(count: usize) -> Figures {
 
 fn measure_bdabe(count: usize) -> Figures {
     let (pk, msk) = bdabe::setup();
-    let names: Vec<String> = (0..count).map(|i| format!("auth{i}::{}", letter(i))).collect();
+    let names: Vec<String> =
+        (0..count).map(|i| format!("auth{}::{}", i % AUTHORITIES, letter(i))).collect();
     let authorities: Vec<_> =
-        (0..count).map(|i| bdabe::authgen(&pk, &msk, &format!("auth{i}"))).collect();
+        (0..AUTHORITIES).map(|i| bdabe::authgen(&pk, &msk, &format!("auth{i}"))).collect();
     let mut user = bdabe::keygen(&pk, &authorities[0], "user");
     let mut public = Vec::new();
-    for (name, authority) in names.iter().zip(&authorities) {
+    for (name, authority) in names.iter().zip(authorities.iter().cycle()) {
         public.push(bdabe::request_attribute_pk(&pk, authority, name).expect("a public key"));
         let key = bdabe::request_attribute_sk(&user.pk, authority, name).expect("a key");
         user.sk_a.push(key);
     }
     let public: Vec<_> = public.iter().collect();
-    let policy = conjunction(&names);
+    let policy = flat(&names);
     let seal = || bdabe::encrypt(&pk, &public, &policy, JsonPolicy, PLAINTEXT).expect("sealed");
     let sealed = seal();
     let open = || bdabe::decrypt(&user, &sealed).expect("it opens");
@@ -116,7 +145,7 @@ fn measure_aw11(count: usize) -> Figures {
         aw11::add_to_attribute(&global, secret, name, &mut user).expect("a key");
     }
     let public: Vec<_> = authorities.iter().map(|(public, _)| public).collect();
-    let policy = conjunction(&names);
+    let policy = nested(&names);
     let seal = || aw11::encrypt(&global, &public, &policy, JsonPolicy, PLAINTEXT).expect("sealed");
     let sealed = seal();
     let open = || aw11::decrypt(&global, &user, &sealed).expect("it opens");
