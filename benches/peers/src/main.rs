@@ -12,7 +12,7 @@ use chartfs::key::dabe::{self, AttributeKey, AuthorityPublic, AuthoritySecret, R
 use rabe::schemes::{aw11, bdabe, mke08};
 use rabe::utils::policy::pest::PolicyLanguage::JsonPolicy;
 
-const RUNS: usize = 25;
+const RUNS: usize = 60;
 /// The attributes of a clause come from so many authorities at most.
 const AUTHORITIES: usize = 3;
 const PLAINTEXT: &[u8; 32] = &[7; 32];

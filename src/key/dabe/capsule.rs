@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::authority::{AttributeKey, AuthorityPublic, F, H, encoded};
 use super::group::{G1, G1_LEN, G2, G2_LEN, Gt, GtBase, Scalar};
+use super::parallel;
 use crate::error::{Error, Kind, Result};
 use crate::key::attribute::{EpochAttribute, Gid};
 use crate::key::hash::{equal, sha256};
@@ -125,13 +126,20 @@ fn encrypt(
 ) -> (ClauseSecret, Vec<u8>) {
     let coins: Vec<Scalar> = (0u32..).zip(rows).map(|(x, _)| coin(m, header, x)).collect();
     let mut out = Vec::with_capacity(ciphertext_len(rows.len()));
-    for (row, t) in rows.iter().zip(&coins) {
-        out.extend_from_slice(&G2::generator().times(t).to_bytes());
-        out.extend_from_slice(&F(row.what).times(t).to_bytes());
-    }
     let sums = sums_by_authority(rows, &coins);
-    let shares: Vec<(&G2, &Scalar)> = sums.iter().map(|(a, s)| (a.Y(), s)).collect();
-    out.extend_from_slice(&G2::sum_of_products(&shares).to_bytes());
+    let C2 = || coins.iter().map(|t| G2::generator().times(t).to_bytes()).collect::<Vec<_>>();
+    let C4_and_C3 = || {
+        let C4 = rows.iter().zip(&coins).map(|(row, t)| F(row.what).times(t).to_bytes());
+        let shares: Vec<(&G2, &Scalar)> = sums.iter().map(|(a, s)| (a.Y(), s)).collect();
+        (C4.collect::<Vec<_>>(), G2::sum_of_products(&shares).to_bytes())
+    };
+    let many = rows.len() >= parallel::ROWS_MIN;
+    let (C2, (C4, C3)) = parallel::both(many, C2, C4_and_C3);
+    for (C2, C4) in C2.iter().zip(&C4) {
+        out.extend_from_slice(C2);
+        out.extend_from_slice(C4);
+    }
+    out.extend_from_slice(&C3);
     let mask = if let Some(Z) = received_Z {
         mask(header, &out, Z)
     } else {
