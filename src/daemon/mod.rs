@@ -56,6 +56,7 @@ pub fn serve(mount: Mount, runtime: &Runtime, stop: &Stop, ready: impl FnOnce())
     let Mount { view, point, source_label, options } = mount;
     let (session, mounted) =
         fuse::mount(Arc::clone(&view), &point, &source_label, &options, runtime.clone())?;
+    let _tidier = threads::Tidier::start(&view, runtime);
     let mut service = Service::start(session, mounted, view, options, runtime)?;
     if let Err(e) = check_answers(service.mounted.point()) {
         runtime.block_on(service.force_off());

@@ -1,6 +1,7 @@
 //! The threads beside the runtime: one that runs the session, one that passes invalidations on.
 
-use std::sync::{LazyLock, Once};
+use std::sync::{Arc, LazyLock, Once};
+use std::time::Duration;
 
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -8,7 +9,7 @@ use tokio::sync::{oneshot, watch};
 
 use crate::error::Result;
 use crate::fuse::{DISPATCHER_THREAD, Notifier, Session};
-use crate::view::Invalidation;
+use crate::view::{Invalidation, View};
 
 /// Runs the session on a thread of its own; the receiver gets how it ended.
 pub(super) fn answer(session: Session) -> Result<oneshot::Receiver<Result<()>>> {
@@ -20,6 +21,32 @@ pub(super) fn answer(session: Session) -> Result<oneshot::Receiver<Result<()>>> 
         }
     })?;
     Ok(receiver)
+}
+
+/// How often the view settles what was taken away, and writes its high-water marks.
+const TIDY_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Lets the view tidy up from time to time, until it is dropped.
+pub(super) struct Tidier(tokio::task::JoinHandle<()>);
+
+impl Tidier {
+    pub(super) fn start(view: &Arc<View>, runtime: &Runtime) -> Self {
+        let view = Arc::clone(view);
+        Self(runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(TIDY_INTERVAL).await;
+                if let Err(error) = view.tidy().await {
+                    tracing::warn!(%error, "not everything could be tidied up; it is tried again");
+                }
+            }
+        }))
+    }
+}
+
+impl Drop for Tidier {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// Passes invalidations from the view to the kernel until it is dropped.
