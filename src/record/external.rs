@@ -91,7 +91,8 @@ impl Records {
         let (first, last) = (range.start / CHUNK_BYTES, (range.end - 1) / CHUNK_BYTES);
         let stored = sealed_chunk_range(padded, first).start..sealed_chunk_range(padded, last).end;
         let name = object_name("b", &hex(&part.content.body));
-        let sealed = self.realm.bucket().get_range(&name, stored.clone()).await?;
+        let sealed = self.realm.bucket().get_range(&name, stored.clone()).await;
+        let sealed = sealed.map_err(missing_is_damage)?;
         let mut text = Vec::with_capacity(sealed.len());
         for index in first..=last {
             let at = sealed_chunk_range(padded, index);
@@ -111,13 +112,23 @@ impl Records {
         let start = sealed_len(padded);
         let end = start + 32 * chunk_count(padded);
         let name = object_name("b", &hex(&part.content.body));
-        let hashes = self.realm.bucket().get_range(&name, start..end).await?;
+        let hashes = self.realm.bucket().get_range(&name, start..end).await;
+        let hashes = hashes.map_err(missing_is_damage)?;
         if open_root(&hashes) == part.content.body {
             Ok(hashes.to_vec())
         } else {
             Err(Error::damaged("a long section is not the one that its author signed"))
         }
     }
+}
+
+/// A signed head names the object: the bucket may not say that it never was.
+fn missing_is_damage(e: Error) -> Error {
+    if e.kind() == Kind::NotFound {
+        return Error::damaged("a long section is missing from the bucket")
+            .because("a signed record names it");
+    }
+    e
 }
 
 fn to_usize(n: u64) -> usize {

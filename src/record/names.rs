@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::commit::{Body, Committed, SlotWrite};
-use super::directory::{NAMES_SLOT, Table};
+use super::directory::{NAMES_SLOT, TABLE_LEN_MAX_BYTES, Table};
 use super::format::Measure;
 use super::open::Sight;
 use super::{DIRECTORY_PROFILE, Located, PolicyRef, Record, Records};
@@ -46,7 +46,7 @@ impl Records {
                     .because("the certificate behind your attribute has ended"));
             }
         }
-        let record = self.load(located, max_age).await?;
+        let record = self.load(located, policy, max_age).await?;
         let table = self.table_of(&record).await?;
         Ok(Names { record, table })
     }
@@ -64,6 +64,9 @@ impl Records {
         let (Some(part), Some(opened)) = (part, parts.last()) else {
             return Err(Error::damaged("a directory has no names"));
         };
+        if opened.meta.body_len > TABLE_LEN_MAX_BYTES {
+            return Err(Error::damaged("a directory is over its limit"));
+        }
         let bytes = if part.content.is_external() {
             self.read_external(part, opened, 0..opened.meta.body_len).await?
         } else {
