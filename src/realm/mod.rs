@@ -6,9 +6,10 @@ pub mod authority;
 pub mod policy;
 mod found;
 mod proof;
+mod chain;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -25,12 +26,24 @@ use authority::{AUTHORITY_LEN_MAX_BYTES, AuthorityState};
 use policy::{BoundPolicy, POLICY_LEN_MAX_BYTES, PolicyStatement};
 use state::{RealmState, STATE_LEN_MAX_BYTES};
 
-pub use proof::Author;
+pub use proof::{Author, POLICIES_MAX};
 
 /// How long an authority's newest state is believed to be the newest.
 const AUTHORITY_TTL: Duration = Duration::from_secs(60);
 /// The most states of a realm, or of an authority, that are followed.
 const STATES_MAX: u64 = 1 << 20;
+
+/// Where the newest number of every signed chain that this workstation saw is remembered.
+pub trait ChainMarks: Send + Sync {
+    /// Returns the newest state seen of a chain: its number and its hash.
+    ///
+    /// # Errors
+    /// When the memory cannot be read.
+    fn newest(&self, chain: &str) -> Result<Option<(u64, [u8; 32])>>;
+
+    /// Remembers a state; a lower number changes nothing.
+    fn raise(&self, chain: &str, seq: u64, hash: [u8; 32]);
+}
 
 /// A realm, open for reading; what was proven once is kept.
 pub struct Realm {
@@ -41,6 +54,7 @@ pub struct Realm {
     administrators_ever: Mutex<Vec<crate::key::sign::PublicKey>>,
     newest_hash: Mutex<[u8; 32]>,
     authorities: Mutex<HashMap<AuthorityId, (Instant, Arc<AuthorityState>, [u8; 32])>>,
+    marks: OnceLock<Arc<dyn ChainMarks>>,
     introductions: Mutex<HashMap<AuthorityId, [u8; 32]>>,
     certificates: Mutex<HashMap<[u8; 32], Arc<Certificate>>>,
     policies: Mutex<HashMap<PolicyKey, Arc<BoundPolicy>>>,
@@ -61,7 +75,7 @@ pub(crate) fn object_name(folder: &str, rest: &str) -> ObjectName {
     ObjectName::new(&format!("{folder}/{rest}")).expect("names and hashes make valid object names")
 }
 
-fn seq_name(folder: &str, seq: u64) -> ObjectName {
+pub(crate) fn seq_name(folder: &str, seq: u64) -> ObjectName {
     object_name(folder, &format!("{seq:010}"))
 }
 
@@ -91,6 +105,7 @@ impl Realm {
             state: Mutex::new(Arc::new(state)),
             newest_hash: Mutex::new(genesis),
             authorities: Mutex::default(),
+            marks: OnceLock::new(),
             introductions: Mutex::default(),
             certificates: Mutex::default(),
             policies: Mutex::default(),
@@ -122,6 +137,39 @@ impl Realm {
             ever.extend(next.administrators.iter().filter(|a| !state.administrators.contains(a)));
             *locked(&self.newest_hash) = hash::sha256(&[&object.bytes]);
             *locked(&self.state) = Arc::new(next);
+        }
+    }
+
+    /// Remembers from now on the newest state of every chain; the first memory given stays.
+    pub fn remember_in(&self, marks: Arc<dyn ChainMarks>) {
+        self.marks.get_or_init(|| marks);
+    }
+
+    /// Checks that the realm's state is not older than one seen before.
+    ///
+    /// # Errors
+    /// `Integrity` when it is: the bucket hides the newest.
+    pub fn check_newest(&self) -> Result<()> {
+        self.check_chain("realm", self.state().seq, *locked(&self.newest_hash))
+    }
+
+    fn check_chain(&self, chain: &str, seq: u64, hash: [u8; 32]) -> Result<()> {
+        let Some(marks) = self.marks.get() else { return Ok(()) };
+        match marks.newest(chain)? {
+            Some((seen, _)) if seq < seen => {
+                Err(Error::damaged(format!("the bucket hides the newest state of {chain}"))
+                    .because(format!("it shows number {seq} after number {seen}"))
+                    .hint("somebody rolled the bucket back; ask who restores it"))
+            }
+            Some((seen, known)) if seq == seen && hash != known => {
+                Err(Error::damaged(format!("the bucket shows two states of {chain}"))
+                    .because(format!("both have number {seq}")))
+            }
+            Some((seen, _)) if seq == seen => Ok(()),
+            _ => {
+                marks.raise(chain, seq, hash);
+                Ok(())
+            }
         }
     }
 
@@ -182,6 +230,7 @@ impl Realm {
             return Err(Error::damaged(format!("{id} is not the authority first introduced")));
         }
         let (state, hash) = (Arc::new(state), hash::sha256(&[&bytes]));
+        self.check_chain(&format!("auth/{id}"), seq, hash)?;
         locked(&self.authorities).insert(id.clone(), (Instant::now(), state.clone(), hash));
         Ok((state, hash))
     }

@@ -1,5 +1,5 @@
-//! The newest version of every record that this workstation has seen: the bucket cannot show it an
-//! older one again.
+//! The newest version of every record, and the newest state of every chain, that this workstation
+//! has seen: the bucket cannot show it an older one again.
 //!
 //! Kept in memory and written to a crash-safe file in batches; what a power cut takes is at most
 //! the last batch, and a lost mark never makes a record unreadable. The values are versions and
@@ -13,9 +13,11 @@ use redb::{Database, ReadableDatabase, TableDefinition};
 
 use super::RecordId;
 use crate::error::{Error, Kind, Result};
+use crate::realm::ChainMarks;
 use crate::wire::{Reader, Writer};
 
 const MARKS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("marks");
+const CHAINS: TableDefinition<'_, &str, (u64, &[u8; 32])> = TableDefinition::new("chains");
 const CAPSULES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("capsules");
 
 /// The newest version seen of one record.
@@ -82,6 +84,26 @@ impl Mark {
 struct Recent {
     marks: HashMap<RecordId, Mark>,
     unwritten: Vec<RecordId>,
+    chains: HashMap<String, (u64, [u8; 32])>,
+    unwritten_chains: Vec<String>,
+}
+
+struct Batch {
+    marks: Vec<(RecordId, Mark)>,
+    chains: Vec<(String, (u64, [u8; 32]))>,
+}
+
+impl Recent {
+    fn take_unwritten(&mut self) -> Batch {
+        let ids = std::mem::take(&mut self.unwritten);
+        let names = std::mem::take(&mut self.unwritten_chains);
+        let mark = |id: RecordId| Some((id, self.marks.get(&id)?.clone()));
+        let chain = |name: String| self.chains.get(&name).copied().map(|seen| (name, seen));
+        Batch {
+            marks: ids.into_iter().filter_map(mark).collect(),
+            chains: names.into_iter().filter_map(chain).collect(),
+        }
+    }
 }
 
 /// High-water marks, and the capsules that this user made.
@@ -114,6 +136,7 @@ impl Marks {
         })?;
         let write = file.begin_write().map_err(broken)?;
         write.open_table(MARKS).map_err(broken)?;
+        write.open_table(CHAINS).map_err(broken)?;
         write.open_table(CAPSULES).map_err(broken)?;
         write.commit().map_err(broken)?;
         Ok(Self { file: Some(file), recent: Mutex::default() })
@@ -158,20 +181,15 @@ impl Marks {
     /// `NoSpace` or `Internal` when the file cannot be written; nothing is lost in memory.
     pub fn write(&self) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        let batch: Vec<(RecordId, Mark)> = {
-            let mut recent = self.lock();
-            let unwritten = std::mem::take(&mut recent.unwritten);
-            unwritten
-                .into_iter()
-                .filter_map(|id| Some((id, recent.marks.get(&id)?.clone())))
-                .collect()
-        };
-        if batch.is_empty() {
+        let batch = self.lock().take_unwritten();
+        if batch.marks.is_empty() && batch.chains.is_empty() {
             return Ok(());
         }
-        let result = write_marks(file, &batch);
+        let result = write_batch(file, &batch);
         if result.is_err() {
-            self.lock().unwritten.extend(batch.iter().map(|(id, _)| *id));
+            let mut recent = self.lock();
+            recent.unwritten.extend(batch.marks.into_iter().map(|(id, _)| id));
+            recent.unwritten_chains.extend(batch.chains.into_iter().map(|(chain, _)| chain));
         }
         result
     }
@@ -199,12 +217,41 @@ impl Marks {
     }
 }
 
-fn write_marks(file: &Database, batch: &[(RecordId, Mark)]) -> Result<()> {
+impl ChainMarks for Marks {
+    fn newest(&self, chain: &str) -> Result<Option<(u64, [u8; 32])>> {
+        if let Some(seen) = self.lock().chains.get(chain) {
+            return Ok(Some(*seen));
+        }
+        let Some(file) = &self.file else { return Ok(None) };
+        let read = file.begin_read().map_err(broken)?;
+        let table = read.open_table(CHAINS).map_err(broken)?;
+        let stored = table.get(chain).map_err(broken)?;
+        let seen = stored.map(|value| (value.value().0, *value.value().1));
+        if let Some(seen) = seen {
+            self.lock().chains.insert(chain.to_owned(), seen);
+        }
+        Ok(seen)
+    }
+
+    fn raise(&self, chain: &str, seq: u64, hash: [u8; 32]) {
+        let mut recent = self.lock();
+        if recent.chains.get(chain).is_none_or(|(seen, _)| *seen < seq) {
+            recent.chains.insert(chain.to_owned(), (seq, hash));
+            recent.unwritten_chains.push(chain.to_owned());
+        }
+    }
+}
+
+fn write_batch(file: &Database, batch: &Batch) -> Result<()> {
     let write = file.begin_write().map_err(broken)?;
     {
         let mut table = write.open_table(MARKS).map_err(broken)?;
-        for (id, mark) in batch {
+        for (id, mark) in &batch.marks {
             table.insert(&id.0, mark.to_bytes().as_slice()).map_err(broken)?;
+        }
+        let mut table = write.open_table(CHAINS).map_err(broken)?;
+        for (chain, (seq, hash)) in &batch.chains {
+            table.insert(chain.as_str(), (*seq, hash)).map_err(broken)?;
         }
     }
     write.commit().map_err(broken)
@@ -236,6 +283,8 @@ mod tests {
             marks.raise(id, mark(5));
             marks.raise(id, mark(4));
             assert_eq!(marks.get(id).unwrap(), Some(mark(5)));
+            ChainMarks::raise(&marks, "realm", 7, [6; 32]);
+            ChainMarks::raise(&marks, "realm", 6, [5; 32]);
             marks.write().unwrap();
             marks.put_capsule(b"clause", b"sealed").unwrap();
             let second = Marks::open(&path);
@@ -243,6 +292,7 @@ mod tests {
         }
         let marks = Marks::open(&path).unwrap();
         assert_eq!(marks.get(id).unwrap(), Some(mark(5)));
+        assert_eq!(marks.newest("realm").unwrap(), Some((7, [6; 32])));
         assert_eq!(marks.capsule(b"clause").unwrap().unwrap(), b"sealed");
     }
 

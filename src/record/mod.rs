@@ -22,6 +22,7 @@ pub mod seal;
 mod commit;
 mod capsules;
 pub mod external;
+pub mod check;
 mod names;
 
 use std::collections::HashMap;
@@ -219,6 +220,7 @@ struct Cache {
 impl Records {
     /// Opens the records of a realm for one user.
     pub fn new(realm: Arc<Realm>, keyring: Arc<Keyring>, marks: Arc<Marks>) -> Self {
+        realm.remember_in(marks.clone());
         Self {
             realm,
             keyring,

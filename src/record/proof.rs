@@ -205,6 +205,7 @@ impl Records {
         unchecked: UncheckedRecord,
         etag: Version,
     ) -> Result<Record> {
+        self.realm.check_newest()?;
         let proof = self.prover.prove(&self.realm, located, &unchecked).await?;
         let mark = unchecked.mark();
         self.check_mark(located, &mark, &proof)?;
