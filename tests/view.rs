@@ -289,3 +289,49 @@ async fn an_expired_certificate_is_told_apart_from_a_closed_door() {
     let e = View::of(records, ViewOptions::default()).await.err().unwrap();
     assert_eq!(e.kind(), Kind::CredentialExpired);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patient_owns_the_folder_and_sets_its_policy() {
+    let policy = support::POLICY
+        .replace("owner@ana", "owner@{patient}")
+        .replace("list = \"physician@st-mary", "list = \"owner@ana or physician@st-mary");
+    let realm = TestRealm::found_with(Bucket::memory(), &policy).await;
+    let doctor = drive(&realm, "doctor").await;
+    let folder = doctor.make_dir(Ino::ROOT, b"ana", 0o700).await.unwrap();
+    let bound = doctor.policy_of(folder.ino).unwrap();
+    assert_eq!(bound.patient.unwrap().as_str(), "ana");
+    let plain = br#"{"medications": ["a"], "labs": [1]}"#;
+    save(&doctor, "/ana/r.json", plain).await.unwrap();
+
+    let ana = drive(&realm, "ana").await;
+    assert_eq!(read(&ana, "/ana/r.json").await, plain);
+    let pharmacist = drive(&realm, "pharmacist").await;
+    assert!(text(&read(&pharmacist, "/ana/r.json").await).contains("medications"));
+
+    // The doctor may not manage; ana may, and closes her medications to the pharmacist.
+    let closed = policy.replace(
+        "physician@st-mary or pharmacist@board or owner@{patient}",
+        "physician@st-mary or owner@{patient}",
+    );
+    let e = doctor.set_policy(folder.ino, &closed).await.unwrap_err();
+    assert_eq!(e.kind(), Kind::Denied);
+    let hers = ana.resolve("/ana").await.unwrap().ino;
+    let rewrapped = ana.set_policy(hers, &closed).await.unwrap();
+    assert_eq!((rewrapped.records, rewrapped.left), (1, 0));
+    let pharmacist = drive(&realm, "pharmacist").await;
+    let e = pharmacist.resolve("/ana/r.json").await;
+    let shown = match e {
+        Ok(_) => text(&read(&pharmacist, "/ana/r.json").await),
+        Err(e) => e.to_string(),
+    };
+    assert!(!shown.contains("medications"), "{shown}");
+    let doctor = drive(&realm, "doctor").await;
+    assert_eq!(read(&doctor, "/ana/r.json").await, plain);
+    save(&doctor, "/ana/r.json", br#"{"medications": ["b"], "labs": [1]}"#).await.unwrap();
+
+    // Under another policy a record is copied, not moved.
+    let replace = RenameMode::Replace;
+    let folder = doctor.resolve("/ana").await.unwrap();
+    let e = doctor.rename(folder.ino, b"r.json", Ino::ROOT, b"r.json", replace).await.unwrap_err();
+    assert_eq!(e.kind(), Kind::OtherPolicy);
+}

@@ -11,7 +11,7 @@ use super::node::{Node, Stands};
 use super::{Ino, View, locked};
 use crate::error::{Error, Kind, Result};
 use crate::record::directory::{Entry, Table};
-use crate::record::{Located, Names, PolicyRef, RecordId};
+use crate::record::{Located, PolicyRef, RecordId};
 
 /// How a name on this workstation differs from the table in the bucket.
 #[derive(Clone, Debug)]
@@ -85,12 +85,23 @@ impl Edit {
     }
 }
 
+/// A folder's table as last decoded.
+#[derive(Clone)]
+struct Decoded {
+    object_hash: [u8; 32],
+    table: Arc<Table>,
+    /// The policy that the folder's name gave it.
+    given: PolicyRef,
+    /// The one that its own head names.
+    in_force: PolicyRef,
+}
+
 type Waiting = (Edit, oneshot::Sender<Result<()>>);
 
 /// The part of a node that only folders use.
 #[derive(Default)]
 pub(super) struct Folder {
-    decoded: Mutex<Option<([u8; 32], Arc<Table>)>>,
+    decoded: Mutex<Option<Decoded>>,
     overlay: Mutex<HashMap<Vec<u8>, Overlay>>,
     waiting: Mutex<Vec<Waiting>>,
     committing: tokio::sync::Mutex<()>,
@@ -154,22 +165,28 @@ impl View {
         let (located, policy) = place_of(folder)?;
         if let Some((seen, record)) = self.records.cached(located.record) {
             if seen.elapsed() <= max_age {
-                let decoded = locked(&folder.folder.decoded).clone();
-                if let Some((_, table)) = decoded.filter(|(hash, _)| hash == record.object_hash()) {
+                if let Some(table) = decoded(folder, record.object_hash()) {
                     return Ok(table);
                 }
             }
         }
         let names = self.records.names(located, &policy, max_age).await?;
-        Ok(remember(folder, &names))
+        let object_hash = *names.record.object_hash();
+        *locked(&folder.folder.decoded) = Some(Decoded {
+            object_hash,
+            table: names.table.clone(),
+            given: policy,
+            in_force: names.policy,
+        });
+        Ok(decoded(folder, &object_hash).unwrap_or(names.table))
     }
 
     /// Returns a folder's table from memory, when it is young enough.
     pub(super) fn cached_table(&self, folder: &Node) -> Option<Arc<Table>> {
         let (located, _) = place_of(folder).ok()?;
         let (seen, record) = self.records.cached(located.record)?;
-        let (hash, table) = locked(&folder.folder.decoded).clone()?;
-        (seen.elapsed() <= self.options.attr_ttl && hash == *record.object_hash()).then_some(table)
+        let table = decoded(folder, record.object_hash())?;
+        (seen.elapsed() <= self.options.attr_ttl).then_some(table)
     }
 
     /// Changes a folder's table. Changes that arrive while another is being committed share the
@@ -217,9 +234,20 @@ impl View {
     }
 }
 
-fn remember(folder: &Node, names: &Names) -> Arc<Table> {
-    *locked(&folder.folder.decoded) = Some((*names.record.object_hash(), names.table.clone()));
-    names.table.clone()
+/// Returns a folder's table, when it is the one of that object, and lets the folder stand under
+/// the policy that its own head names.
+fn decoded(folder: &Node, object_hash: &[u8; 32]) -> Option<Arc<Table>> {
+    let decoded = locked(&folder.folder.decoded).clone()?;
+    let (located, policy) = place_of(folder).ok()?;
+    if decoded.object_hash != *object_hash {
+        return None;
+    }
+    if policy == decoded.given && policy != decoded.in_force {
+        folder.set_stands(Stands::Directory { located, policy: decoded.in_force });
+    } else if policy != decoded.in_force {
+        return None;
+    }
+    Some(decoded.table)
 }
 
 /// Returns the same error for another caller of one shared commit.

@@ -148,8 +148,8 @@ impl View {
 
     async fn load_attr(&self, node: &Node, max_age: Duration) -> Result<Attr> {
         match node.stands() {
-            Stands::Directory { located, .. } => {
-                let record = self.records.load(located, max_age).await?;
+            Stands::Directory { located, policy } => {
+                let record = self.records.load(located, &policy, max_age).await?;
                 let names = self.records.open_slot(&record, NAMES_SLOT).await?.unwrap_or_default();
                 let mtime = names.iter().map(|p| p.extent.mtime_unix_ns).max().unwrap_or(0);
                 Ok(attr_with(node, 0, mtime))

@@ -363,6 +363,7 @@ impl View {
         if is_local_name(&way.to_name) {
             return self.move_away_here(way, node, entry).await;
         }
+        self.check_same_policy(way)?;
         self.check_remove_of(&way.from, &entry).await?;
         let over = match &target {
             None => self.gone_entry(way),
@@ -395,6 +396,16 @@ impl View {
         locked(&self.tree).move_to(node, spot);
         node.set_stands(Stands::Record { located, policy });
         Ok(())
+    }
+
+    /// What stands in a record was judged by its folder's policy, so it cannot be moved under
+    /// another one with what the user does not see. Programs copy instead.
+    fn check_same_policy(&self, way: &Way) -> Result<()> {
+        if place_of(&way.from)?.1 == place_of(&way.to)?.1 {
+            return Ok(());
+        }
+        Err(Error::new(Kind::OtherPolicy, "the two folders have different policies")
+            .hint("copy the file, then remove it"))
     }
 
     fn gone_entry(&self, way: &Way) -> Option<Entry> {

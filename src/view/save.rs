@@ -469,7 +469,7 @@ impl View {
         let _work = node.file.work.lock().await;
         let mut max_age = Duration::MAX;
         for _ in 0..TRIES_MAX {
-            let record = self.records.load(located, max_age).await?;
+            let record = self.records.load(located, &policy, max_age).await?;
             let done = self.records.touch(&record, &policy, mtime_unix_ns).await?;
             if matches!(done, Committed::Done(_)) {
                 node.forget_attr();
