@@ -301,7 +301,8 @@ impl Records {
         if record.located != located {
             return Err(Error::damaged("a record stands under the name of another"));
         }
-        self.check_policies(record, policy).await
+        let in_force = self.in_force(record, policy).await?;
+        self.check_policies(record, &in_force).await
     }
 
     /// Returns a record that is in memory, however old.
