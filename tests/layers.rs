@@ -23,10 +23,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("daemon", &["fuse", "view"]),
     ("config", &["store"]),
     ("demo", &["view", "record", "realm", "key", "store", "clock"]),
-    (
-        "cli",
-        &["daemon", "view", "record", "realm", "key", "store", "config", "demo", "clock"],
-    ),
+    ("cli", &["daemon", "view", "record", "realm", "key", "store", "config", "demo", "clock"]),
 ];
 
 /// Words that only one part of the source may say.
@@ -78,7 +75,8 @@ fn used(code: &str) -> Vec<String> {
     let mut used = Vec::new();
     for at in code.match_indices("crate::").map(|(i, m)| i + m.len()) {
         let rest = &code[at..];
-        let end_of_word = |s: &str| s.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(s.len());
+        let end_of_word =
+            |s: &str| s.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(s.len());
         if let Some(group) = rest.strip_prefix('{') {
             let group = &group[..group.find("};").unwrap_or(group.len())];
             let mut depth = 0;
@@ -124,7 +122,8 @@ fn violations(sources: &[(String, String)]) -> Vec<String> {
             let says = code.match_indices(word).any(|(at, _)| {
                 let before = code[..at].chars().next_back();
                 let after = code[at + word.len()..].chars().next();
-                let part_of_word = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+                let part_of_word =
+                    |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
                 !part_of_word(before) && (!part_of_word(after) || word.ends_with('!'))
             });
             if says && !places.iter().any(|p| file.starts_with(p)) {
@@ -148,5 +147,8 @@ fn a_violation_would_be_found() {
     assert_eq!(bad("key/mod.rs", "use crate::{error::Error, realm::Realm};").len(), 1);
     assert_eq!(bad("view/mod.rs", "use fuser::Session;").len(), 1);
     assert_eq!(bad("record/mod.rs", "println!(\"x\");").len(), 1);
-    assert_eq!(bad("record/mod.rs", "// use crate::view::View;\nuse crate::error::Error;").len(), 0);
+    assert_eq!(
+        bad("record/mod.rs", "// use crate::view::View;\nuse crate::error::Error;").len(),
+        0
+    );
 }

@@ -12,7 +12,9 @@ pub(crate) fn samples() -> Vec<(PathBuf, Vec<u8>)> {
     collect(&shared.join("data"), &mut files);
     files.sort();
     if files.is_empty() {
-        println!("NOTE: no sample files beside the project; only what the generator makes is tried");
+        println!(
+            "NOTE: no sample files beside the project; only what the generator makes is tried"
+        );
     }
     files
 }
