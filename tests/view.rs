@@ -289,3 +289,101 @@ async fn an_expired_certificate_is_told_apart_from_a_closed_door() {
     let e = View::of(records, ViewOptions::default()).await.err().unwrap();
     assert_eq!(e.kind(), Kind::CredentialExpired);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_patient_owns_the_folder_and_sets_its_policy() {
+    let policy = support::POLICY
+        .replace("owner@ana", "owner@{patient}")
+        .replace("list = \"physician@st-mary", "list = \"owner@ana or physician@st-mary");
+    let realm = TestRealm::found_with(Bucket::memory(), &policy).await;
+    let doctor = drive(&realm, "doctor").await;
+    let folder = doctor.make_dir(Ino::ROOT, b"ana", 0o700).await.unwrap();
+    let bound = doctor.policy_of(folder.ino).unwrap();
+    assert_eq!(bound.patient.unwrap().as_str(), "ana");
+    let plain = br#"{"medications": ["a"], "labs": [1]}"#;
+    save(&doctor, "/ana/r.json", plain).await.unwrap();
+
+    let ana = drive(&realm, "ana").await;
+    assert_eq!(read(&ana, "/ana/r.json").await, plain);
+    let pharmacist = drive(&realm, "pharmacist").await;
+    assert!(text(&read(&pharmacist, "/ana/r.json").await).contains("medications"));
+
+    // The doctor may not manage; ana may, and closes her medications to the pharmacist.
+    let closed = policy.replace(
+        "physician@st-mary or pharmacist@board or owner@{patient}",
+        "physician@st-mary or owner@{patient}",
+    );
+    let e = doctor.set_policy(folder.ino, &closed).await.unwrap_err();
+    assert_eq!(e.kind(), Kind::Denied);
+    let hers = ana.resolve("/ana").await.unwrap().ino;
+    let rewrapped = ana.set_policy(hers, &closed).await.unwrap();
+    assert_eq!((rewrapped.records, rewrapped.left), (1, 0));
+    let pharmacist = drive(&realm, "pharmacist").await;
+    let e = pharmacist.read_path("/ana/r.json", |_| Ok(())).await.unwrap_err();
+    assert_eq!(e.kind(), Kind::Denied);
+    let doctor = drive(&realm, "doctor").await;
+    assert_eq!(read(&doctor, "/ana/r.json").await, plain);
+    save(&doctor, "/ana/r.json", br#"{"medications": ["b"], "labs": [1]}"#).await.unwrap();
+
+    // Under another policy a record is copied, not moved.
+    let replace = RenameMode::Replace;
+    let folder = doctor.resolve("/ana").await.unwrap();
+    let e = doctor.rename(folder.ino, b"r.json", Ino::ROOT, b"r.json", replace).await.unwrap_err();
+    assert_eq!(e.kind(), Kind::OtherPolicy);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_folder_is_split_and_stays_one_folder() {
+    let realm = TestRealm::found(Bucket::memory()).await;
+    let mut drives = Vec::new();
+    for _ in 0..3 {
+        drives.push(drive(&realm, "doctor").await);
+    }
+    // Three workstations fill one folder at once, beyond where it splits.
+    let per_drive = 400;
+    let tasks: Vec<_> = drives
+        .iter()
+        .enumerate()
+        .map(|(d, view)| {
+            let view = view.clone();
+            tokio::spawn(async move {
+                for chunk in (0..per_drive).collect::<Vec<_>>().chunks(40) {
+                    let made =
+                        chunk.iter().map(|i| {
+                            let (view, name) = (view.clone(), format!("{d}-{i}.txt"));
+                            async move {
+                                view.write_path(Ino::ROOT, name.as_bytes(), name.as_bytes()).await
+                            }
+                        });
+                    for made in futures::future::join_all(made).await {
+                        made.unwrap();
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let fresh = drive(&realm, "doctor").await;
+    let entries = fresh.list_path("/").await.unwrap();
+    assert_eq!(entries.len(), 3 * per_drive);
+    for name in ["/0-0.txt", "/1-399.txt", "/2-200.txt"] {
+        assert_eq!(read(&fresh, name).await, name.trim_start_matches('/').as_bytes());
+    }
+    // Across shards: renamed, exchanged, removed.
+    let (root, replace) = (Ino::ROOT, RenameMode::Replace);
+    for i in 0..20 {
+        let (from, to) = (format!("0-{i}.txt"), format!("moved-{i}"));
+        fresh.rename(root, from.as_bytes(), root, to.as_bytes(), replace).await.unwrap();
+        let e = fresh.resolve(&from).await.unwrap_err();
+        assert_eq!(e.kind(), Kind::NotFound);
+        assert_eq!(read(&fresh, &format!("/{to}")).await, from.as_bytes());
+    }
+    let exchange = RenameMode::Exchange;
+    fresh.rename(root, b"moved-0", root, b"1-0.txt", exchange).await.unwrap();
+    assert_eq!(read(&fresh, "/moved-0").await, b"1-0.txt");
+    fresh.unlink(root, b"moved-0").await.unwrap();
+    let other = drive(&realm, "doctor").await;
+    assert_eq!(other.list_path("/").await.unwrap().len(), 3 * per_drive - 1);
+}

@@ -3,6 +3,7 @@
 use super::format::Measure;
 use crate::error::{Error, Result};
 use crate::section::SectionCipher;
+use crate::section::chunk::BODY_LEN_MAX_BYTES;
 use crate::wire::{Reader, Writer};
 
 /// Length and measure of a section version, as its author signed them; 56 bytes before sealing.
@@ -27,7 +28,8 @@ impl Meta {
     /// Opens the metadata.
     ///
     /// # Errors
-    /// `Integrity` when it was not sealed at this place under this data key.
+    /// `Integrity` when it was not sealed at this place under this data key, or a length in it is
+    /// more than a section can hold.
     pub fn open(cipher: &SectionCipher, sealed: &[u8]) -> Result<Self> {
         let bytes = cipher.open_meta(b"meta", sealed)?;
         let mut r = Reader::new(&bytes, "metadata");
@@ -35,6 +37,9 @@ impl Meta {
         let (list_count, drop_len) = (r.u32()?, r.u32()?);
         if r.array::<32>()? != [0; 32] {
             return Err(r.bad("a reserved field is not zero"));
+        }
+        if body_len > BODY_LEN_MAX_BYTES || text_len > BODY_LEN_MAX_BYTES {
+            return Err(r.bad("a length in it is over the limit"));
         }
         r.finish()?;
         let measure = Measure { text_len, list_count, drop_len };

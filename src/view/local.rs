@@ -8,7 +8,9 @@ pub(super) fn is_local_name(name: &[u8]) -> bool {
     let is_swap = || {
         // Vim counts down from .swp when that is taken.
         let tail = name.len().checked_sub(4).map(|at| &name[at..]);
-        starts(b".") && tail.is_some_and(|t| t.starts_with(b".sw") && t[3].is_ascii_lowercase())
+        name.len() > 4
+            && starts(b".")
+            && tail.is_some_and(|t| t.starts_with(b".sw") && t[3].is_ascii_lowercase())
     };
     name == b"4913"
         || ends(b"~")

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::folder::{Edit, place_of};
+use super::folder::place_of;
 use super::node::{Node, Stands};
 use super::{Ino, View};
 use crate::clock::now_unix_s;
@@ -11,8 +11,7 @@ use crate::error::{Error, Kind, Result};
 use crate::key::attribute::AuthorityId;
 use crate::realm::authority::AuthorityKind;
 use crate::realm::policy::PolicyStatement;
-use crate::record::directory::Entry;
-use crate::record::{Committed, DIRECTORY_PROFILE, Located, PolicyRef};
+use crate::record::{Committed, Located, PolicyRef};
 
 /// How often a record is wrapped again on top of somebody else's change.
 const TRIES_MAX: u32 = 16;
@@ -58,8 +57,10 @@ impl View {
     /// # Errors
     /// `NotFound` when there is no such file or folder.
     pub fn policy_of(&self, ino: Ino) -> Result<PolicyRef> {
-        match self.node(ino)?.stands() {
-            Stands::Directory { policy, .. } | Stands::Record { policy, .. } => Ok(policy),
+        let node = self.node(ino)?;
+        match node.stands() {
+            Stands::Directory { .. } => Ok(place_of(&node)?.1),
+            Stands::Record { policy, .. } => Ok(policy),
             Stands::Fresh | Stands::Local | Stands::Removed => {
                 Err(Error::new(Kind::NotFound, "the file is not in the bucket"))
             }
@@ -72,12 +73,7 @@ impl View {
     /// # Errors
     /// `Denied` when the policy in force lets the user not manage; `Usage` when the text cannot be
     /// read.
-    pub async fn set_policy(
-        &self,
-        ino: Ino,
-        text: &str,
-        patient: Option<AuthorityId>,
-    ) -> Result<Rewrapped> {
+    pub async fn set_policy(&self, ino: Ino, text: &str) -> Result<Rewrapped> {
         if ino == Ino::ROOT {
             return Err(Error::new(Kind::Denied, "the root's policy is an administrator's")
                 .hint("chartfs policy set / FILE --as-admin FILE"));
@@ -96,12 +92,10 @@ impl View {
             certificates: self.records.own_certificates(now),
         };
         let hash = realm.put_policy(&statement, |domain, m| keyring.sign(domain, m)).await?;
-        let new = PolicyRef { hash, patient: patient.or(old.patient) };
-        self.rewrap_record(located, &new).await?;
-        let spot = node.spot();
-        let parent = self.node(spot.parent)?;
-        let entry = Entry { located, profile: DIRECTORY_PROFILE, policy: Some(new.clone()) };
-        self.edit(&parent, Edit::Put { name: spot.name, entry }).await?;
+        let new = PolicyRef { hash, patient: old.patient.clone() };
+        for part in self.records.records_of(located, &old).await? {
+            self.rewrap_record(part, &old, &new).await?;
+        }
         node.set_stands(Stands::Directory { located, policy: new.clone() });
         let mut rewrapped = Rewrapped::default();
         self.rewrap_below(&node, &new, &mut rewrapped).await?;
@@ -119,11 +113,15 @@ impl View {
             if entry.policy.is_some() {
                 continue;
             }
-            match self.rewrap_record(entry.located, policy).await {
-                Ok(()) => sum.records += 1,
-                Err(_) => sum.left += 1,
-            }
-            if entry.is_directory() {
+            if !entry.is_directory() {
+                match self.rewrap_record(entry.located, policy, policy).await {
+                    Ok(()) => sum.records += 1,
+                    Err(_) => sum.left += 1,
+                }
+            } else {
+                for part in self.records.records_of(entry.located, policy).await? {
+                    self.rewrap_record(part, policy, policy).await?;
+                }
                 let below = self.node_of(folder, name, entry)?;
                 Box::pin(self.rewrap_below(&below, policy, sum)).await?;
             }
@@ -133,10 +131,15 @@ impl View {
 
     /// Commits a record without changing a section: whatever the user can open is wrapped under
     /// the policy in force.
-    async fn rewrap_record(&self, located: Located, policy: &PolicyRef) -> Result<()> {
+    async fn rewrap_record(
+        &self,
+        located: Located,
+        before: &PolicyRef,
+        policy: &PolicyRef,
+    ) -> Result<()> {
         let mut max_age = Duration::MAX;
         for _ in 0..TRIES_MAX {
-            let record = self.records.load(located, max_age).await?;
+            let record = self.records.load(located, before, max_age).await?;
             let profile = record.head.profile;
             let done = self.records.commit(&record, profile, policy, Vec::new(), false).await?;
             if matches!(done, Committed::Done(_)) {

@@ -148,8 +148,7 @@ impl View {
     }
 
     async fn entry_of(&self, folder: &Node, name: &[u8]) -> Result<Entry> {
-        let table = self.table(folder, self.options.attr_ttl).await?;
-        let entry = table.0.get(name).cloned();
+        let entry = self.entry(folder, name, self.options.attr_ttl).await?;
         entry.ok_or_else(|| Error::new(Kind::NotFound, "no such file"))
     }
 
@@ -324,8 +323,7 @@ impl View {
         let text = self.text_of(node).await?;
         let mtime = self.attr_of(node).await?.mtime.to_unix_ns();
         self.replace_text(entry, &way.to, &way.to_name, text, mtime).await?;
-        let table = self.table(&way.to, Duration::MAX).await?;
-        if !table.0.contains_key(&way.to_name) {
+        if self.entry(&way.to, &way.to_name, Duration::MAX).await?.is_none() {
             let name = way.to_name.clone();
             self.edit(&way.to, Edit::Put { name, entry: entry.clone() }).await?;
         }
@@ -363,6 +361,7 @@ impl View {
         if is_local_name(&way.to_name) {
             return self.move_away_here(way, node, entry).await;
         }
+        self.check_same_policy(way)?;
         self.check_remove_of(&way.from, &entry).await?;
         let over = match &target {
             None => self.gone_entry(way),
@@ -395,6 +394,16 @@ impl View {
         locked(&self.tree).move_to(node, spot);
         node.set_stands(Stands::Record { located, policy });
         Ok(())
+    }
+
+    /// What stands in a record was judged by its folder's policy, so it cannot be moved under
+    /// another one with what the user does not see. Programs copy instead.
+    fn check_same_policy(&self, way: &Way) -> Result<()> {
+        if place_of(&way.from)?.1 == place_of(&way.to)?.1 {
+            return Ok(());
+        }
+        Err(Error::new(Kind::OtherPolicy, "the two folders have different policies")
+            .hint("copy the file, then remove it"))
     }
 
     fn gone_entry(&self, way: &Way) -> Option<Entry> {

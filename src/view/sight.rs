@@ -77,7 +77,7 @@ impl View {
         policy: &PolicyRef,
         max_age: Duration,
     ) -> Result<Seen> {
-        let record = self.records.load(located, max_age).await?;
+        let record = self.records.load(located, policy, max_age).await?;
         let format = format_of(record.head.profile)?;
         let (mut open, mut hides, mut expired) = (Vec::new(), false, false);
         for entry in &record.head.slots {
