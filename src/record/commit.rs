@@ -145,6 +145,30 @@ impl Records {
         self.commit_plan(&plan, writes).await
     }
 
+    /// As [`Records::commit`], and sets the time that programs see on every section that the user
+    /// can open, changed or not.
+    ///
+    /// # Errors
+    /// Those of [`Records::commit`].
+    pub async fn commit_at(
+        &self,
+        base: &Arc<Record>,
+        profile: u8,
+        policy: &PolicyRef,
+        writes: Vec<SlotWrite>,
+        mtime_unix_ns: i64,
+    ) -> Result<Committed> {
+        let plan = Plan {
+            located: base.located,
+            profile,
+            base: Some(base),
+            policy,
+            keeps_history: true,
+            touched_unix_ns: Some(mtime_unix_ns),
+        };
+        self.commit_plan(&plan, writes).await
+    }
+
     /// Sets the time that programs see on every section that the user can open.
     ///
     /// # Errors

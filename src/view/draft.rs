@@ -56,12 +56,13 @@ impl Draft {
         }
     }
 
-    /// Returns the text as it is now. A spooled text is shared: whoever commits it holds the
-    /// file's work lock, which every writer of a spooled text takes too.
-    pub(super) fn text(&self) -> Text {
+    /// Returns the text as it is now: in memory when it is short enough to be cut. A spooled text
+    /// is shared: whoever commits it holds the file's work lock, which every writer of a spooled
+    /// text takes too.
+    pub(super) fn text(&self) -> Result<Text> {
         match self {
-            Self::Memory(bytes) => Text::Memory(Bytes::copy_from_slice(bytes)),
-            Self::Spool(spool) => Text::Spool(spool.clone()),
+            Self::Spool(spool) if self.len() > MEMORY_MAX_BYTES => Ok(Text::Spool(spool.clone())),
+            _ => Ok(Text::Memory(self.read(0, index(self.len()))?)),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Open files: reading the rendered view, and writing into a draft that is committed at flush.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
@@ -50,9 +50,10 @@ impl Writing {
         self.edits != self.saved
     }
 
-    fn touch(&mut self) {
+    fn touch(&mut self, file: &FileState) {
         self.edits += 1;
         self.mtime_unix_ns = now_unix_ns();
+        file.is_mtime_set.store(false, Ordering::Relaxed);
     }
 }
 
@@ -64,6 +65,8 @@ pub(super) struct FileState {
     /// and nobody else. Who needs two takes that of the lower number first.
     pub(super) work: tokio::sync::Mutex<()>,
     handles: AtomicUsize,
+    /// Whether the time is one that a program set, and not that of the last change.
+    is_mtime_set: AtomicBool,
     /// The record version that the kernel's cache was filled from.
     shown: Mutex<Option<[u8; 32]>>,
     /// What stood under the name of a new file, when that was taken away just before.
@@ -74,6 +77,11 @@ impl FileState {
     /// Says whether forgetting the file would lose something.
     pub(super) fn is_busy(&self) -> bool {
         self.is_open() || matches!(&*locked(&self.held), Held::Draft(w) if w.is_dirty())
+    }
+
+    /// Says whether a program set the time.
+    pub(super) fn is_mtime_set(&self) -> bool {
+        self.is_mtime_set.load(Ordering::Relaxed)
     }
 
     /// Says whether a handle is open.
@@ -388,7 +396,7 @@ impl View {
                 Held::Draft(w) if w.draft.is_spooled() => true,
                 Held::Draft(w) => {
                     edit(&mut w.draft)?;
-                    w.touch();
+                    w.touch(&node.file);
                     return Ok(());
                 }
                 _ => false,
@@ -398,7 +406,7 @@ impl View {
                 let _work = node.file.work.lock().await;
                 if let Held::Draft(w) = &mut *locked(&node.file.held) {
                     edit(&mut w.draft)?;
-                    w.touch();
+                    w.touch(&node.file);
                     return Ok(());
                 }
             } else {
@@ -486,6 +494,7 @@ impl View {
     }
 
     async fn set_mtime(&self, node: &Node, mtime_unix_ns: i64) -> Result<()> {
+        node.file.is_mtime_set.store(true, Ordering::Relaxed);
         if let Held::Draft(w) = &mut *locked(&node.file.held) {
             // The commit that is still to come carries the time.
             if w.is_dirty() || matches!(node.stands(), Stands::Local | Stands::Removed) {
@@ -529,6 +538,9 @@ impl View {
         if file.access.write {
             if let Err(e) = self.save(node, true).await {
                 tracing::warn!(kind = ?e.kind(), "a file could not be committed when it was closed");
+                if is_refusal(e.kind()) {
+                    self.reject(node).await;
+                }
             }
         }
         let mut held = locked(&node.file.held);
@@ -552,16 +564,28 @@ impl View {
         loop {
             let stream = match &*locked(&node.file.held) {
                 Held::Clean(rendered) => return Ok(Text::Memory(rendered.bytes.clone())),
-                Held::Draft(w) => return Ok(w.draft.text()),
+                Held::Draft(w) => return w.draft.text(),
                 Held::Stream(stream) => Some(stream.clone()),
                 Held::Nothing => None,
             };
             match stream {
-                Some(stream) => return Ok(stream.to_draft(&self.records).await?.text()),
+                Some(stream) => return stream.to_draft(&self.records).await?.text(),
                 None => self.fill_now(node).await?,
             }
         }
     }
+}
+
+/// Says whether trying again cannot help.
+fn is_refusal(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::Denied
+            | Kind::Usage
+            | Kind::CredentialExpired
+            | Kind::CredentialRevoked
+            | Kind::Unsupported
+    )
 }
 
 fn slice(bytes: &Bytes, offset: u64, len: u32) -> Bytes {

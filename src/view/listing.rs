@@ -9,7 +9,7 @@ use super::node::{Node, Spot, Stands};
 use super::{Attr, DirEntry, Handle, Ino, NodeKind, Time, View, locked};
 use crate::error::{Error, Kind, Result};
 use crate::record::directory::{Entry, NAMES_SLOT, Table, check_name};
-use crate::record::{Located, PolicyRef, RecordId};
+use crate::record::{Located, PolicyRef, RecordId, Sight};
 use futures::StreamExt;
 
 /// How many heads are fetched at once for a listing.
@@ -17,6 +17,8 @@ const HEADS_AT_ONCE: usize = 64;
 /// The deepest path; also ends the walk when a folder contains itself.
 const DEPTH_MAX: usize = 256;
 
+const WRITE_BITS: u16 = 0o222;
+const READ_BITS: u16 = 0o444;
 /// How long a listing waits for the head of one file. A file that takes longer is listed without
 /// its attributes: one slow object must not hold up the names of the others.
 const HEAD_PATIENCE: Duration = Duration::from_secs(2);
@@ -163,7 +165,16 @@ impl View {
             }
             Stands::Record { located, policy } => {
                 let seen = self.see(located, &policy, max_age).await?;
-                Ok(attr_with(node, seen.size_bytes(), seen.mtime_unix_ns()))
+                let mut attr = attr_with(node, seen.size_bytes(), seen.mtime_unix_ns());
+                // What `access` asks before a program even tries. A right that has only expired
+                // stays, so that the program is told that.
+                if self.may_write_any(&policy, seen.format).await? == Sight::Closed {
+                    attr.mode &= !WRITE_BITS;
+                }
+                if seen.open.is_empty() {
+                    attr.mode &= !READ_BITS;
+                }
+                Ok(attr)
             }
             Stands::Fresh | Stands::Local | Stands::Removed => {
                 let mtime = node.attr().map_or(0, |(_, attr)| attr.mtime.to_unix_ns());

@@ -114,7 +114,7 @@ impl View {
             }
             draft.write(draft.len(), &piece[..n])?;
         }
-        let text = draft.text();
+        let text = draft.text()?;
         let is_new = match self.child(parent, name).await {
             Ok(node) if self.has_text(&node, &text).await? => return Ok(Saved::Same),
             Ok(_) => false,

@@ -117,11 +117,16 @@ impl View {
 
     /// Drops a file that is only here. What it would have come back to stays taken away.
     fn drop_here(&self, folder: &Node, name: &[u8], node: &Node) {
+        self.drop_here_as(folder, name, node, Stands::Removed);
+    }
+
+    /// As [`View::drop_here`], for a file that goes on as something else.
+    pub(super) fn drop_here_as(&self, folder: &Node, name: &[u8], node: &Node, stands: Stands) {
         folder.folder.clear_overlay(name);
         if let Some(gone) = locked(&node.file.returning).take() {
             folder.folder.set_overlay(name, Overlay::Gone(gone));
         }
-        node.set_stands(Stands::Removed);
+        node.set_stands(stands);
     }
 
     async fn unlink_record(
@@ -353,7 +358,8 @@ impl View {
         if let Some(target) = &target {
             self.keep_for_handles(target).await;
         }
-        self.replace_text(entry, &way.to, &way.to_name, text, mtime).await?;
+        let time = (mtime, node.file.is_mtime_set());
+        self.replace_text(entry, &way.to, &way.to_name, text, time).await?;
         if self.entry(&way.to, &way.to_name, Duration::MAX).await?.is_none() {
             let name = way.to_name.clone();
             self.edit(&way.to, Edit::Put { name, entry: entry.clone() }).await?;
@@ -488,8 +494,8 @@ impl View {
         }
         if replaced.hides || !moved.hides {
             let text = self.text_of(node).await?;
-            let mtime = moved.mtime_unix_ns();
-            self.replace_text(over, &way.to, &way.to_name, text, mtime).await?;
+            let time = (moved.mtime_unix_ns(), node.file.is_mtime_set());
+            self.replace_text(over, &way.to, &way.to_name, text, time).await?;
             let (name, record) = (way.from_name.clone(), entry.located.record);
             self.edit(&way.from, Edit::Remove { name, record }).await?;
             locked(&self.tree).unbind(entry.located.record);
@@ -509,12 +515,12 @@ impl View {
         Ok(())
     }
 
-    /// Says whether every section that the user cannot see was made empty by this user: a file
-    /// that he has just written beside the one that it is to replace.
+    /// Says whether everything in a record was written by this user: a file that he has just made
+    /// beside the one that it is to replace. Nobody else loses anything when it goes.
     fn made_by_user(&self, seen: &super::sight::Seen) -> bool {
         let record = &seen.record;
         let me = self.records.keyring().public();
-        record.head.version == 1 && record.statement.author == me
+        record.statement.author == me && record.head.statements.iter().all(|s| s.author == me)
     }
 
     async fn check_remove_of(&self, folder: &Node, entry: &Entry) -> Result<()> {

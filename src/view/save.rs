@@ -12,7 +12,7 @@ use super::file::Held;
 use super::folder::{Edit, Gone, Overlay, place_of};
 use super::node::{Node, Spot, Stands};
 use super::sight::{Rendered, parts_of};
-use super::{Ino, Invalidation, View, locked};
+use super::{Ino, Invalidation, NodeKind, View, locked};
 use crate::clock::now_unix_s;
 use crate::error::{Error, Kind, Result};
 use crate::key::hash;
@@ -33,6 +33,8 @@ struct Pending {
     base: Option<Arc<Rendered>>,
     edits: u64,
     mtime_unix_ns: i64,
+    /// Whether a program set that time: then the whole file shows it, not only what is changed.
+    is_mtime_set: bool,
 }
 
 /// How a save onto a record ended.
@@ -60,10 +62,11 @@ impl View {
     ) -> Result<()> {
         let pending = match &*locked(&node.file.held) {
             Held::Draft(w) if w.is_dirty() => Pending {
-                text: w.draft.text(),
+                text: w.draft.text()?,
                 base: w.base.clone(),
                 edits: w.edits,
                 mtime_unix_ns: w.mtime_unix_ns,
+                is_mtime_set: node.file.is_mtime_set(),
             },
             _ => return Ok(()),
         };
@@ -267,6 +270,9 @@ impl View {
             let Some((format, writes)) = plan else { return Ok(Onto::Conflict) };
             let committed = if writes.is_empty() {
                 self.records.touch(&seen.record, policy, pending.mtime_unix_ns).await?
+            } else if pending.is_mtime_set {
+                let (format, mtime) = (format as u8, pending.mtime_unix_ns);
+                self.records.commit_at(&seen.record, format, policy, writes, mtime).await?
             } else {
                 self.records.commit(&seen.record, format as u8, policy, writes, true).await?
             };
@@ -368,12 +374,37 @@ impl View {
         Ok(())
     }
 
+    /// Puts a text that was refused into a file beside the one that it was meant for, on this
+    /// workstation only, so that its author does not lose it and sees the last good version again.
+    pub(super) async fn reject(&self, node: &Arc<Node>) {
+        let _work = node.file.work.lock().await;
+        let spot = node.spot();
+        let Ok(folder) = self.node(spot.parent) else { return };
+        let name = marked_name(&spot.name, &format!(" (rejected {})", now_unix_s()));
+        match node.stands() {
+            Stands::Fresh => {
+                self.drop_here_as(&folder, &spot.name, node, Stands::Local);
+                self.invalidate(Invalidation::Entry { parent: spot.parent, name: spot.name });
+                let spot = Spot { parent: folder.ino, name: name.clone() };
+                locked(&self.tree).move_to(node, spot);
+                folder.folder.set_overlay(&name, Overlay::Here(node.ino));
+            }
+            Stands::Record { .. } => {
+                let held = std::mem::take(&mut *locked(&node.file.held));
+                let spot = Spot { parent: folder.ino, name: name.clone() };
+                let copy = locked(&self.tree).add(NodeKind::File, spot, Stands::Local);
+                *locked(&copy.file.held) = held;
+                folder.folder.set_overlay(&name, Overlay::Here(copy.ino));
+                node.forget_attr();
+                self.invalidate(Invalidation::Inode(node.ino));
+            }
+            Stands::Local | Stands::Removed | Stands::Directory { .. } => return,
+        }
+        self.invalidate(Invalidation::Entry { parent: folder.ino, name });
+    }
+
     /// Makes `name (conflict USER SECONDS).ext`.
     fn conflict_name(&self, name: &[u8]) -> Vec<u8> {
-        let (stem, ext) = match name.iter().rposition(|b| *b == b'.').filter(|at| *at > 0) {
-            Some(at) => name.split_at(at),
-            None => (name, &b""[..]),
-        };
         let user: String = self
             .records
             .keyring()
@@ -382,9 +413,7 @@ impl View {
             .map(|c| if c == '/' || c == '\0' { '_' } else { c })
             .take(32)
             .collect();
-        let mark = format!(" (conflict {user} {})", now_unix_s());
-        let room = NAME_LEN_MAX_BYTES.saturating_sub(mark.len() + ext.len());
-        [&stem[..stem.len().min(room)], mark.as_bytes(), ext].concat()
+        marked_name(name, &format!(" (conflict {user} {})", now_unix_s()))
     }
 
     /// Commits a text under a name that was taken away just before: onto the record that stood
@@ -446,7 +475,13 @@ impl View {
         let (place, _) = place_of(&folder)?;
         let located = Located { birth: place.record, record: RecordId::random() };
         let now = crate::clock::now_unix_ns();
-        let pending = Pending { text: backup.text, base: None, edits: 0, mtime_unix_ns: now };
+        let pending = Pending {
+            text: backup.text,
+            base: None,
+            edits: 0,
+            mtime_unix_ns: now,
+            is_mtime_set: false,
+        };
         let record = self.create_record(located, policy, &backup.name, &pending).await?;
         let entry = Entry { located, profile: record.head.profile, policy: None };
         self.edit(&folder, Edit::Put { name: backup.name.clone(), entry }).await?;
@@ -461,10 +496,10 @@ impl View {
         folder: &Node,
         name: &[u8],
         text: Text,
-        mtime_unix_ns: i64,
+        (mtime_unix_ns, is_mtime_set): (i64, bool),
     ) -> Result<()> {
         let (_, policy) = place_of(folder)?;
-        let pending = Pending { text, base: None, edits: 0, mtime_unix_ns };
+        let pending = Pending { text, base: None, edits: 0, mtime_unix_ns, is_mtime_set };
         match self.save_onto(entry.located, &policy, &pending).await? {
             Onto::Done(record) if record.head.profile != entry.profile => {
                 let entry = Entry { profile: record.head.profile, ..entry.clone() };
@@ -516,6 +551,17 @@ fn combine(base: &Rendered, current: &Rendered, changed: &mut BTreeMap<Slot, Sec
             None => false,
         }
     })
+}
+
+/// Puts a mark into a name, before its extension.
+fn marked_name(name: &[u8], mark: &str) -> Vec<u8> {
+    let (stem, ext) = match name.iter().rposition(|b| *b == b'.').filter(|at| *at > 0) {
+        Some(at) => name.split_at(at),
+        None => (name, &b""[..]),
+    };
+    let room = NAME_LEN_MAX_BYTES.saturating_sub(mark.len() + ext.len());
+    let marked = [&stem[..stem.len().min(room)], mark.as_bytes(), ext].concat();
+    marked[..marked.len().min(NAME_LEN_MAX_BYTES)].to_vec()
 }
 
 fn contents(record: &Record, slot: Slot) -> Vec<&Content> {

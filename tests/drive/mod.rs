@@ -168,6 +168,14 @@ pub(crate) fn on_thread<T: Send + 'static>(
     receive
 }
 
+/// Writes a whole file and says what `close` said, which `std::fs::write` does not.
+pub(crate) fn save(path: impl AsRef<Path>, text: impl AsRef<[u8]>) -> std::io::Result<()> {
+    use std::io::Write;
+    let mut file = std::fs::File::create(path)?;
+    file.write_all(text.as_ref())?;
+    Ok(nix::unistd::close(file)?)
+}
+
 /// Returns the error number of a failed call.
 pub(crate) fn errno<T: std::fmt::Debug>(result: std::io::Result<T>) -> i32 {
     result.expect_err("this must fail").raw_os_error().expect("the system says why")

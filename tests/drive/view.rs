@@ -34,7 +34,7 @@ pub(crate) static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| 
 pub(crate) struct Drive {
     pub(crate) view: Arc<View>,
     pub(crate) realm: Arc<TestRealm>,
-    server: Option<FakeS3>,
+    pub(crate) server: Option<FakeS3>,
 }
 
 /// Makes an empty drive that its user may change, in memory.
@@ -75,6 +75,23 @@ async fn drive_on(bucket: Bucket, server: Option<FakeS3>, options: ViewOptions) 
     Drive { view, realm: Arc::new(realm), server }
 }
 
+/// Reads a file, without a mount.
+pub(crate) fn read(view: &View, path: &str) -> Option<Vec<u8>> {
+    let mut all = Vec::new();
+    let take = |piece: bytes::Bytes| {
+        all.extend_from_slice(&piece);
+        Ok(())
+    };
+    RUNTIME.block_on(view.read_path(path, take)).is_ok().then_some(all)
+}
+
+/// What the user of `realm` of that name sees.
+pub(crate) fn of_user(realm: &Arc<TestRealm>, user: &str, options: ViewOptions) -> Drive {
+    let view = RUNTIME
+        .block_on(async { View::of(realm.records(user).await, options).await.expect("a view") });
+    Drive { view, realm: Arc::clone(realm), server: None }
+}
+
 impl Drive {
     /// Opens the same bucket as another workstation of the same user.
     pub(crate) fn elsewhere(&self) -> Arc<View> {
@@ -86,16 +103,7 @@ impl Drive {
 
     /// Reads a file in the root from the bucket, past this view.
     pub(crate) fn stored(&self, name: &str) -> Option<Vec<u8>> {
-        let view = self.elsewhere();
-        RUNTIME.block_on(async {
-            let mut all = Vec::new();
-            let read = view.read_path(name, |piece| {
-                all.extend_from_slice(&piece);
-                Ok(())
-            });
-            let read = read.await;
-            read.is_ok().then_some(all)
-        })
+        read(&self.elsewhere(), name)
     }
 
     /// Returns the names in the root that are in the bucket.

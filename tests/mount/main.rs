@@ -11,3 +11,6 @@ mod waiting;
 mod ending;
 mod programs;
 mod model;
+mod people;
+mod saving;
+mod views;

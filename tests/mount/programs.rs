@@ -78,7 +78,7 @@ fn vim_saves() {
         return;
     }
     shell(&m, r#"echo aspirin > "$M/f""#);
-    for options in ["", "set backupcopy=yes", "set backupcopy=no backup"] {
+    for options in ["", "set backupcopy=yes backupskip=", "set backupcopy=no backup backupskip="] {
         let script = format!(
             r#"vim -Nu NONE -es -c '{options}' -c '%s/$/ x/' -c wq "$M/f" </dev/null >/dev/null 2>&1"#
         );
