@@ -5,6 +5,7 @@
 
 #[path = "../drive/mod.rs"]
 mod drive;
+mod crash;
 
 use std::io::BufRead;
 use std::os::unix::process::ExitStatusExt;
@@ -15,7 +16,7 @@ use chartfs::daemon::{self, Mount, Stop};
 use chartfs::error::{Error, Kind, Result};
 
 /// The cases by name.
-const CASES: [(&str, fn()); 9] = [
+const CASES: [(&str, fn()); 11] = [
     ("the_parent_returns_when_the_mount_works", the_parent_returns_when_the_mount_works),
     ("the_parent_gets_the_error", the_parent_gets_the_error),
     ("a_child_that_dies_is_reported", a_child_that_dies_is_reported),
@@ -25,6 +26,8 @@ const CASES: [(&str, fn()); 9] = [
     ("a_dispatcher_that_dies_ends_the_mount", a_dispatcher_that_dies_ends_the_mount),
     ("an_ordinary_user_mounts", an_ordinary_user_mounts),
     ("the_device_can_be_handed_over", the_device_can_be_handed_over),
+    ("a_killed_daemon_leaves_the_old_or_the_new_version", crash::old_or_new),
+    ("a_long_file_is_read_in_little_memory", crash::long_file),
 ];
 
 fn main() {
@@ -70,12 +73,12 @@ fn serve(dir: &Path, ready: impl FnOnce()) -> Result<()> {
     daemon::stop_on_signals(&stop)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let point = dir.to_path_buf();
-    let mount = Mount {
-        view: drive::view::fresh().view,
-        point,
-        source_label: "memory://test".to_owned(),
-        options: drive::options(),
+    let view = match std::env::var_os("CHARTFS_TEST_BUCKET") {
+        Some(bucket) => crash::view_of(Path::new(&bucket)),
+        None => drive::view::fresh().view,
     };
+    let mount =
+        Mount { view, point, source_label: "memory://test".to_owned(), options: drive::options() };
     daemon::serve(mount, runtime.handle(), &stop, ready)
 }
 

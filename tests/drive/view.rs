@@ -11,7 +11,7 @@ use super::fake_s3::FakeS3;
 use super::support::TestRealm;
 
 /// A policy under which the user of these tests may do everything.
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 [folder]
 list = "physician@st-mary"
 add = "physician@st-mary"
