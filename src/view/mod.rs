@@ -15,6 +15,7 @@ mod draft;
 mod file;
 mod stream;
 mod save;
+mod aside;
 mod rename;
 mod policy;
 mod local;

@@ -11,12 +11,11 @@ use super::draft::Text;
 use super::file::Held;
 use super::folder::{Edit, Gone, Overlay, place_of};
 use super::node::{Node, Spot, Stands};
-use super::sight::{Rendered, parts_of};
-use super::{Ino, Invalidation, NodeKind, View, locked};
-use crate::clock::now_unix_s;
+use super::sight::{Rendered, Seen, parts_of};
+use super::{Ino, Invalidation, View, locked};
 use crate::error::{Error, Kind, Result};
 use crate::key::hash;
-use crate::record::directory::{Entry, NAME_LEN_MAX_BYTES};
+use crate::record::directory::Entry;
 use crate::record::external::BodySource;
 use crate::record::format::{FormatId, Measure, Merged, SectionText, Slot, merge, take_apart};
 use crate::record::head::Content;
@@ -28,7 +27,7 @@ const CUT_MAX_BYTES: u64 = super::draft::MEMORY_MAX_BYTES;
 const TRIES_MAX: u32 = 16;
 
 /// A text to be committed, and the state that it was taken in.
-struct Pending {
+pub(super) struct Pending {
     text: Text,
     base: Option<Arc<Rendered>>,
     edits: u64,
@@ -103,7 +102,7 @@ impl View {
                 return Ok(());
             };
             let seen = self.see(located, &policy, Duration::MAX).await?;
-            let is_as_written = seen.size_bytes() == pending.text.len();
+            let is_as_written = self.is_as_written(&seen, &pending.text).await?;
             let mut held = locked(&node.file.held);
             if matches!(&*held, Held::Draft(w) if !w.is_dirty()) {
                 *held = Held::Nothing;
@@ -126,6 +125,19 @@ impl View {
             }
         }
         Ok(())
+    }
+
+    /// Says whether a commit gave just the text that was written: what somebody else changed
+    /// meanwhile is in it too.
+    async fn is_as_written(&self, seen: &Seen, text: &Text) -> Result<bool> {
+        match text {
+            _ if seen.size_bytes() != text.len() => Ok(false),
+            Text::Memory(bytes) if seen.external().is_none() => {
+                Ok(self.render(seen).await?.bytes == *bytes)
+            }
+            // Such a text is replaced as a whole.
+            Text::Memory(_) | Text::Spool(_) => Ok(true),
+        }
     }
 
     /// Commits a file that is new here: onto the record that stood under its name just before, or
@@ -187,7 +199,7 @@ impl View {
         node.set_stands(Stands::Record { located, policy });
     }
 
-    async fn create_record(
+    pub(super) async fn create_record(
         &self,
         located: Located,
         policy: &PolicyRef,
@@ -355,67 +367,6 @@ impl View {
         Ok(Some(self.cut(b"", pending)?))
     }
 
-    /// Keeps a text that cannot be merged in a file of its own, beside the one it was meant for.
-    async fn save_conflict(
-        &self,
-        node: &Node,
-        policy: &PolicyRef,
-        pending: &Pending,
-    ) -> Result<()> {
-        let Spot { parent, name } = node.spot();
-        let folder = self.node(parent)?;
-        let (place, _) = place_of(&folder)?;
-        let located = Located { birth: place.record, record: RecordId::random() };
-        let record = self.create_record(located, policy, &name, pending).await?;
-        let entry = Entry { located, profile: record.head.profile, policy: None };
-        let name = self.conflict_name(&name);
-        self.edit(&folder, Edit::Add { name, entry }).await?;
-        tracing::warn!(record = %located.record, "a conflict copy was made");
-        Ok(())
-    }
-
-    /// Puts a text that was refused into a file beside the one that it was meant for, on this
-    /// workstation only, so that its author does not lose it and sees the last good version again.
-    pub(super) async fn reject(&self, node: &Arc<Node>) {
-        let _work = node.file.work.lock().await;
-        let spot = node.spot();
-        let Ok(folder) = self.node(spot.parent) else { return };
-        let name = marked_name(&spot.name, &format!(" (rejected {})", now_unix_s()));
-        match node.stands() {
-            Stands::Fresh => {
-                self.drop_here_as(&folder, &spot.name, node, Stands::Local);
-                self.invalidate(Invalidation::Entry { parent: spot.parent, name: spot.name });
-                let spot = Spot { parent: folder.ino, name: name.clone() };
-                locked(&self.tree).move_to(node, spot);
-                folder.folder.set_overlay(&name, Overlay::Here(node.ino));
-            }
-            Stands::Record { .. } => {
-                let held = std::mem::take(&mut *locked(&node.file.held));
-                let spot = Spot { parent: folder.ino, name: name.clone() };
-                let copy = locked(&self.tree).add(NodeKind::File, spot, Stands::Local);
-                *locked(&copy.file.held) = held;
-                folder.folder.set_overlay(&name, Overlay::Here(copy.ino));
-                node.forget_attr();
-                self.invalidate(Invalidation::Inode(node.ino));
-            }
-            Stands::Local | Stands::Removed | Stands::Directory { .. } => return,
-        }
-        self.invalidate(Invalidation::Entry { parent: folder.ino, name });
-    }
-
-    /// Makes `name (conflict USER SECONDS).ext`.
-    fn conflict_name(&self, name: &[u8]) -> Vec<u8> {
-        let user: String = self
-            .records
-            .keyring()
-            .user_name()
-            .chars()
-            .map(|c| if c == '/' || c == '\0' { '_' } else { c })
-            .take(32)
-            .collect();
-        marked_name(name, &format!(" (conflict {user} {})", now_unix_s()))
-    }
-
     /// Commits a text under a name that was taken away just before: onto the record that stood
     /// there, so that its hidden sections stay.
     async fn save_returning(
@@ -551,17 +502,6 @@ fn combine(base: &Rendered, current: &Rendered, changed: &mut BTreeMap<Slot, Sec
             None => false,
         }
     })
-}
-
-/// Puts a mark into a name, before its extension.
-fn marked_name(name: &[u8], mark: &str) -> Vec<u8> {
-    let (stem, ext) = match name.iter().rposition(|b| *b == b'.').filter(|at| *at > 0) {
-        Some(at) => name.split_at(at),
-        None => (name, &b""[..]),
-    };
-    let room = NAME_LEN_MAX_BYTES.saturating_sub(mark.len() + ext.len());
-    let marked = [&stem[..stem.len().min(room)], mark.as_bytes(), ext].concat();
-    marked[..marked.len().min(NAME_LEN_MAX_BYTES)].to_vec()
 }
 
 fn contents(record: &Record, slot: Slot) -> Vec<&Content> {

@@ -195,5 +195,5 @@ pub(crate) fn long_file() {
         "{size} bytes: peak while writing {writing} KiB, random reads {idle} KiB, all {reading} KiB"
     );
     assert!(reading < MEMORY_MAX_KIB, "{reading} KiB while reading");
-    assert!(writing < MEMORY_MAX_KIB, "{writing} KiB while writing");
+    assert!(writing < 2 * MEMORY_MAX_KIB, "{writing} KiB while writing");
 }

@@ -3,11 +3,11 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 
 use crate::drive::support::TestRealm;
-use crate::drive::{Mounted, errno, has, save, shell};
+use crate::drive::{HUNG, Mounted, errno, has, on_thread, save, shell};
 use crate::people::{bundle, entries, file, mount, realm, seen};
 
 const PROGRAMS: [(&str, &str, &str); 15] = [
@@ -240,4 +240,28 @@ fn a_long_text_of_a_local_name_is_a_record_once_it_is_renamed() {
     assert_eq!(seen(&realm, "ana", "plain.json").unwrap(), long);
     let part = seen(&realm, "pharmacist", "plain.json").unwrap();
     assert_eq!(part, long.replace(r#", "labs": [1]"#, ""));
+}
+
+#[test]
+fn an_open_file_shows_what_a_save_was_merged_with() {
+    let realm = realm();
+    let plain = r#"{"medications": ["a"], "allergies": ["b"], "labs": ["c"]}"#;
+    file(&realm, "doctor", "plain.json", plain.as_bytes());
+    let Some(one) = mount(&realm, "doctor") else { return };
+    let Some(two) = mount(&realm, "doctor") else { return };
+    let options = fs::OpenOptions::new().read(true).write(true).to_owned();
+    let file = options.open(one.path("plain.json")).unwrap();
+    assert_eq!(std::io::read_to_string(&file).unwrap(), plain);
+    save(two.path("plain.json"), plain.replace("\"c\"", "\"C\"")).unwrap();
+    file.write_all_at(plain.replace("\"a\"", "\"A\"").as_bytes(), 0).unwrap();
+    file.sync_all().unwrap();
+    let both = plain.replace("\"c\"", "\"C\"").replace("\"a\"", "\"A\"");
+    assert_eq!(seen(&realm, "ana", "plain.json").unwrap(), both);
+    let shown = on_thread(move || {
+        let mut text = vec![0; both.len()];
+        while text != both.as_bytes() {
+            file.read_exact_at(&mut text, 0).unwrap();
+        }
+    });
+    shown.recv_timeout(HUNG).unwrap();
 }
