@@ -12,6 +12,8 @@ pub mod key;
 pub mod store;
 
 // Beside the path.
+pub mod cli;
+pub mod config;
 pub mod clock;
 pub mod wire;
 pub mod error;

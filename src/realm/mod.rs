@@ -1,6 +1,7 @@
 //! Who belongs, who vouches, and what the rules are: the realm as it stands in the bucket, every
 //! object of it proven from the one hash that a credential is pinned to.
 
+pub mod administrator;
 pub mod state;
 pub mod authority;
 pub mod policy;
