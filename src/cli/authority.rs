@@ -56,7 +56,7 @@ pub(super) struct NewArgs {
     out: Option<PathBuf>,
     #[command(flatten)]
     passphrase: PassphraseArgs,
-    /// Read the passphrase for the new file from FILE; `-` is the standard input
+    /// Read the passphrase for the new file from FILE; - is the standard input
     #[arg(long, value_name = "FILE")]
     new_passphrase_file: Option<String>,
     /// Protect the new file by its mode only
@@ -96,7 +96,7 @@ pub(super) struct IssueArgs {
     /// The authority's keys
     #[arg(long, value_name = "FILE")]
     authority_file: PathBuf,
-    /// The user's request; `-` is the standard input
+    /// The user's request; - is the standard input
     #[arg(long, value_name = "REQUEST")]
     to: PathBuf,
     /// The attributes: physician, or physician@AUTHORITY

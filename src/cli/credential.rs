@@ -32,7 +32,7 @@ pub(super) enum CredentialCommand {
 /// added, unless --offline says so.
 #[derive(Args, Debug)]
 pub(super) struct AddArgs {
-    /// The grant; `-` is the standard input
+    /// The grant; - is the standard input
     grant: PathBuf,
     /// The credential
     #[arg(long, value_name = "FILE")]

@@ -68,12 +68,12 @@ struct Finding {
 }
 
 impl Finding {
-    fn new(verdict: Verdict, check: &'static str, text: impl ToString) -> Self {
-        Self { verdict, check, text: text.to_string(), hint: None }
+    fn new(verdict: Verdict, check: &'static str, text: impl Into<String>) -> Self {
+        Self { verdict, check, text: text.into(), hint: None }
     }
 
-    fn hint(mut self, hint: impl ToString) -> Self {
-        self.hint = Some(hint.to_string());
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
         self
     }
 
@@ -87,7 +87,6 @@ pub(super) fn run(args: &DoctorArgs, session: &Session) -> Outcome {
     let mut found = vec![fuse_device(), fuse_helper(session)];
     found.extend(fuse_config(std::fs::read_to_string(FUSE_CONFIG).ok().as_deref()));
     found.extend(mounts(&std::fs::read(MOUNT_TABLE).unwrap_or_default()));
-    found.push(clock(now_unix_s(), None));
     let mut pin = None;
     if args.credential.is_some() || session.settings.credential.is_some() {
         let path = session.credential_file(args.credential.as_deref())?;
@@ -100,7 +99,9 @@ pub(super) fn run(args: &DoctorArgs, session: &Session) -> Outcome {
         }
     }
     if args.bucket.is_some() || session.settings.bucket.is_some() {
-        found.extend(block_on(bucket(session, args, pin))?);
+        block_on(bucket(session, args, pin, &mut found))?;
+    } else {
+        found.push(clock(now_unix_s(), None));
     }
     let worst = found.iter().map(|f| f.verdict).max().unwrap_or(Verdict::Ok);
     let mut out = Out::new(session.settings.color);
@@ -138,7 +139,7 @@ fn fuse_device() -> Finding {
 fn fuse_helper(session: &Session) -> Finding {
     let is_root = nix::unistd::geteuid().is_root();
     match session.environment.find_program("fusermount3") {
-        Some(path) => Finding::new(Verdict::Ok, "fusermount3", path.display()),
+        Some(path) => Finding::new(Verdict::Ok, "fusermount3", path.display().to_string()),
         None if is_root => Finding::new(Verdict::Ok, "fusermount3", "absent; root needs none"),
         None => Finding::new(Verdict::Fail, "fusermount3", "it is not in PATH")
             .hint("apt install fuse3"),
@@ -177,15 +178,12 @@ fn unescape(field: &[u8]) -> Vec<u8> {
         let octal = tail
             .get(..3)
             .filter(|d| *first == b'\\' && d.iter().all(|b| (b'0'..=b'7').contains(b)));
-        match octal {
-            Some(digits) => {
-                out.push(digits.iter().fold(0u8, |n, d| n.wrapping_mul(8) + (d - b'0')));
-                rest = &tail[3..];
-            }
-            None => {
-                out.push(*first);
-                rest = tail;
-            }
+        if let Some(digits) = octal {
+            out.push(digits.iter().fold(0u8, |n, d| n.wrapping_mul(8) + (d - b'0')));
+            rest = &tail[3..];
+        } else {
+            out.push(*first);
+            rest = tail;
         }
     }
     out
@@ -256,8 +254,13 @@ fn expiry(credential: &crate::key::credential::Credential, now: i64) -> Result<V
     Ok(grants.into_iter().map(finding).collect())
 }
 
-async fn bucket(session: &Session, args: &DoctorArgs, pin: Option<[u8; 32]>) -> Vec<Finding> {
-    let mut found = Vec::new();
+async fn bucket(
+    session: &Session,
+    args: &DoctorArgs,
+    pin: Option<[u8; 32]>,
+    found: &mut Vec<Finding>,
+) {
+    let mut signed_unix_s = None;
     let reached = async {
         let location = session.location(args.bucket.as_deref())?;
         let bucket = session.open_bucket(&location).await?;
@@ -267,7 +270,7 @@ async fn bucket(session: &Session, args: &DoctorArgs, pin: Option<[u8; 32]>) -> 
             "bucket",
             format!("{location} holds realm {}", crate::key::credential::hex(&realm.genesis())),
         ));
-        found.push(clock(now_unix_s(), Some(realm.state().time_unix_s)));
+        signed_unix_s = Some(realm.state().time_unix_s);
         if realm.state().root_policy == [0; 32] {
             found.push(
                 Finding::new(Verdict::Warn, "policy", "the drive has no policy yet")
@@ -279,11 +282,11 @@ async fn bucket(session: &Session, args: &DoctorArgs, pin: Option<[u8; 32]>) -> 
     .await;
     match reached {
         Ok(()) => {
-            found.push(Finding::new(Verdict::Ok, "writes", "conditional writes are honoured"))
+            found.push(Finding::new(Verdict::Ok, "writes", "conditional writes are honoured"));
         }
         Err(e) => found.push(Finding::of_error(Verdict::Fail, "bucket", &e)),
     }
-    found
+    found.push(clock(now_unix_s(), signed_unix_s));
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::error::{Error, Kind, Result};
 
-/// Reads a text file of at most `limit_bytes`; `-` is the standard input.
+/// Reads a text file of at most `limit_bytes`; - is the standard input.
 pub(super) fn read_text(path: &Path, limit_bytes: u64, what: &str) -> Result<String> {
     let cannot = |e: std::io::Error| {
         let kind = match e.kind() {

@@ -51,13 +51,16 @@ pub(super) fn report(outcome: Outcome) -> ExitCode {
     }
 }
 
-/// Writes an error as people read it; each part stays on one line.
+/// Writes an error as people read it: three lines, of which the reason may go on below itself
+/// where it points at a place in a text.
 pub(super) fn three_lines(e: &Error) -> String {
     let mut out = format!("chartfs: error: {}\n", one_line(e.what()));
-    for (label, text) in [("because", e.why()), ("try", e.try_this())] {
-        if let Some(text) = text {
-            writeln!(out, "  {label}: {}", one_line(text)).expect("writing to a string");
-        }
+    if let Some(why) = e.why() {
+        let lines: Vec<String> = why.lines().map(printable).collect();
+        writeln!(out, "  because: {}", lines.join("\n           ")).expect("writing to a string");
+    }
+    if let Some(hint) = e.try_this() {
+        writeln!(out, "  try: {}", one_line(hint)).expect("writing to a string");
     }
     out
 }
@@ -70,14 +73,15 @@ pub(super) fn one_line(text: &str) -> String {
 
 /// Escapes what would steer the terminal.
 pub(super) fn printable(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
         if c.is_control() {
-            out.extend(c.escape_default())
+            out.extend(c.escape_default());
         } else {
-            out.push(c)
+            out.push(c);
         }
-        out
-    })
+    }
+    out
 }
 
 /// Turns what clap says into our three lines.
@@ -89,16 +93,16 @@ pub(super) fn usage_error(e: &clap::Error) -> Error {
     let (mut usage, mut tip) = (None, None);
     for p in paragraphs {
         if let Some(text) = p.strip_prefix("Usage: ") {
-            usage = Some(format!("it is used so: {text}"));
+            usage = Some(text.to_owned());
         } else if let Some(text) = p.strip_prefix("tip: ") {
             tip = Some(text.to_owned());
         }
     }
-    let mut error = Error::new(Kind::Usage, what);
-    if let Some(usage) = usage {
-        error = error.because(usage);
-    }
-    error.hint(tip.unwrap_or_else(|| "chartfs help COMMAND".to_owned()))
+    let usage = usage.unwrap_or_else(|| "chartfs".to_owned());
+    let is_word = |w: &&str| w.bytes().all(|b| b.is_ascii_lowercase());
+    let command: Vec<&str> = usage.split(' ').take_while(is_word).collect();
+    let help = format!("{} --help", command.join(" "));
+    Error::new(Kind::Usage, what).because(format!("the usage is {usage}")).hint(tip.unwrap_or(help))
 }
 
 #[cfg(test)]
@@ -112,7 +116,7 @@ mod tests {
         let text = three_lines(&e);
         assert_eq!(
             text,
-            "chartfs: error: cannot read\n  because: line 1 line 2\\u{1b}[2J\n  try: x\n"
+            "chartfs: error: cannot read\n  because: line 1\n             line 2\\u{1b}[2J\n  try: x\n"
         );
     }
 }

@@ -18,7 +18,7 @@ use crate::realm::authority::AuthorityKeys;
 /// Where the passphrase of a key file comes from.
 #[derive(Args, Debug, Default)]
 pub(super) struct PassphraseArgs {
-    /// Read the passphrase from FILE, which only you may be able to read; `-` is the standard input
+    /// Read the passphrase from FILE, which only you may be able to read; - is the standard input
     #[arg(long, value_name = "FILE", conflicts_with = "passphrase_command")]
     pub(super) passphrase_file: Option<String>,
     /// Read the passphrase from the output of a shell command
@@ -42,7 +42,7 @@ fn open_bytes(
     file: &[u8],
     args: &PassphraseArgs,
 ) -> Result<(Zeroizing<Vec<u8>>, Option<Passphrase>)> {
-    let named = |e: Error| naming(path, e);
+    let named = |e: Error| naming(path, &e);
     // Another kind of file is refused before anybody is asked for its passphrase.
     if let Err(e) = keyfile::open(kind, file, None) {
         if e.kind() != Kind::Denied || !keyfile::needs_passphrase(file).map_err(named)? {
@@ -60,7 +60,7 @@ fn open_bytes(
 }
 
 /// Says which file it is about.
-fn naming(path: &Path, e: Error) -> Error {
+fn naming(path: &Path, e: &Error) -> Error {
     let mut named = Error::new(e.kind(), format!("{}: {}", path.display(), e.what()));
     if let Some(why) = e.why() {
         named = named.because(why);
@@ -168,7 +168,7 @@ pub(super) fn open_administrator(
 ) -> Result<AdministratorKey> {
     let file = read_secret(path)?;
     let (secret, _) = open_bytes(session, FileKind::Administrator, path, &file, args)?;
-    AdministratorKey::from_bytes(&secret).map_err(|e| naming(path, e))
+    AdministratorKey::from_bytes(&secret).map_err(|e| naming(path, &e))
 }
 
 /// Opens an authority file.
@@ -179,7 +179,7 @@ pub(super) fn open_authority(
 ) -> Result<AuthorityKeys> {
     let file = read_secret(path)?;
     let (secret, _) = open_bytes(session, FileKind::Authority, path, &file, args)?;
-    AuthorityKeys::from_bytes(&secret).map_err(|e| naming(path, e))
+    AuthorityKeys::from_bytes(&secret).map_err(|e| naming(path, &e))
 }
 
 /// Opens a credential.
@@ -190,7 +190,7 @@ pub(super) fn open_credential(
 ) -> Result<Credential> {
     let file = read_secret(path)?;
     let (secret, _) = open_bytes(session, FileKind::Credential, path, &file, args)?;
-    Credential::from_bytes(&secret).map_err(|e| naming(path, e))
+    Credential::from_bytes(&secret).map_err(|e| naming(path, &e))
 }
 
 /// A credential that is held to be changed.
@@ -206,7 +206,7 @@ impl HeldCredential {
         let file = SecretFile::lock(path)?;
         let (secret, passphrase) =
             open_bytes(session, FileKind::Credential, path, file.bytes(), args)?;
-        let credential = Credential::from_bytes(&secret).map_err(|e| naming(path, e))?;
+        let credential = Credential::from_bytes(&secret).map_err(|e| naming(path, &e))?;
         Ok(Self { file, passphrase, credential })
     }
 

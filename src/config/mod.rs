@@ -198,6 +198,8 @@ pub(crate) fn shown(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     fn environment(home: &Path, more: &[(&str, &str)]) -> Environment {
@@ -269,7 +271,6 @@ mod tests {
             [file(1, 1, "mount"), file(2, 1, "mount"), file(1, 2, "mount"), file(1, 1, "c")];
         let distinct: std::collections::HashSet<_> = files.iter().collect();
         assert_eq!(distinct.len(), files.len());
-        use std::os::unix::fs::PermissionsExt;
         let mode = files[0].parent().unwrap().metadata().unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o700);
     }

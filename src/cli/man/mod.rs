@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::{Args, CommandFactory};
 use clap_mangen::Man;
-use clap_mangen::roff::Roff;
+use clap_mangen::roff::{Roff, roman};
 
 use super::out::Out;
 use super::report::{Exit, Outcome};
@@ -56,7 +56,11 @@ fn failed(e: std::io::Error) -> Error {
 
 /// Makes a page without date: it has to come out the same every time.
 fn page(command: &clap::Command, name: &str) -> Man {
-    Man::new(command.clone()).title(name.to_uppercase()).date("").manual("chartfs")
+    Man::new(command.clone())
+        .title(name.to_uppercase())
+        .date("")
+        .source("chartfs")
+        .manual("chartfs")
 }
 
 fn program_page(root: &clap::Command) -> Result<Vec<u8>> {
@@ -78,12 +82,13 @@ fn program_page(root: &clap::Command) -> Result<Vec<u8>> {
 
 /// Makes the page of a command; commands below it follow one after the other.
 fn command_page(command: &clap::Command, name: &str) -> Result<Vec<u8>> {
-    let command = command.clone().display_name(name).bin_name(name.replacen('-', " ", 1));
+    let words = name.replacen('-', " ", 1);
+    let command = own_options(command.clone()).display_name(name).bin_name(&words);
     let man = page(&command, name);
     let mut out = Vec::new();
     man.render_title(&mut out).map_err(failed)?;
     man.render_name_section(&mut out).map_err(failed)?;
-    man.render_synopsis_section(&mut out).map_err(failed)?;
+    synopsis("SH", &command).to_writer(&mut out).map_err(failed)?;
     man.render_description_section(&mut out).map_err(failed)?;
     let below: Vec<_> = command.get_subcommands().filter(|c| !c.is_hide_set()).collect();
     if below.is_empty() {
@@ -103,27 +108,32 @@ fn command_page(command: &clap::Command, name: &str) -> Result<Vec<u8>> {
 
 fn subcommand(command: &clap::Command, parent: &str, out: &mut Vec<u8>) -> Result<()> {
     let words = format!("{} {}", parent.replacen('-', " ", 1), command.get_name());
-    let sub = command.clone().display_name(&words).bin_name(&words);
-    let man = Man::new(sub.clone());
-    let mut head = Roff::new();
-    head.control("SH", [words.to_uppercase().as_str()]);
-    head.to_writer(out).map_err(failed)?;
-    let about = sub.get_long_about().or_else(|| sub.get_about());
+    let sub = own_options(command.clone()).display_name(&words).bin_name(&words);
     let mut text = Roff::new();
+    text.control("SH", [words.to_uppercase().as_str()]);
+    let about = sub.get_long_about().or_else(|| sub.get_about());
     for paragraph in about.map(ToString::to_string).unwrap_or_default().split("\n\n") {
-        text.control("PP", []).text([clap_mangen::roff::roman(paragraph)]);
+        text.control("PP", []).text([roman(paragraph)]);
     }
+    text.extend([synopsis("SS", &sub)]);
     text.to_writer(out).map_err(failed)?;
-    let (mut synopsis, mut options) = (Vec::new(), Vec::new());
-    man.render_synopsis_section(&mut synopsis).map_err(failed)?;
-    man.render_options_section(&mut options).map_err(failed)?;
-    for part in [synopsis, options] {
-        // The parts of a command below a command are sub-sections of its section.
-        let part = String::from_utf8_lossy(&part).replace("\n.SH ", "\n.SS ");
-        let part = part.strip_prefix(".SH ").map_or(part.clone(), |rest| format!(".SS {rest}"));
-        out.extend_from_slice(part.as_bytes());
-    }
+    let mut options = Vec::new();
+    Man::new(sub).render_options_section(&mut options).map_err(failed)?;
+    // The options of a command below a command are a sub-section of its section.
+    out.extend_from_slice(String::from_utf8_lossy(&options).replace(".SH ", ".SS ").as_bytes());
     Ok(())
+}
+
+/// Leaves out the options of all commands, which chartfs(1) has.
+fn own_options(command: clap::Command) -> clap::Command {
+    command.mut_args(|a| if a.is_global_set() { a.hide(true) } else { a })
+}
+
+fn synopsis(level: &str, command: &clap::Command) -> Roff {
+    let usage = command.clone().render_usage().to_string();
+    let mut roff = Roff::new();
+    roff.control(level, ["SYNOPSIS"]).text([roman(usage.trim_start_matches("Usage: "))]);
+    roff
 }
 
 #[cfg(test)]

@@ -261,7 +261,7 @@ pub(super) fn policy_language() -> Roff {
         example,
         see_also(&["chartfs(1)", "chartfs-matrix(1)"]),
     ];
-    parts.into_iter().for_each(|part| roff.extend([part]));
+    roff.extend(parts);
     roff
 }
 

@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::lint::{Finding, Level, findings};
-use super::{Patient, Source, authorities_of, read_policy};
+use super::{Patient, Source, known_authorities, read_policy};
 use crate::cli::out::{Out, Tone, say};
 use crate::cli::report::{Exit, Outcome};
 use crate::cli::session::{Session, block_on};
@@ -19,7 +19,7 @@ use crate::error::Kind;
 /// authority opens alone. Errors make the exit status 2; warnings do not.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct CheckArgs {
-    /// The policy; `-` is the standard input
+    /// The policy; - is the standard input
     file: PathBuf,
     /// The bucket of the realm, whose authorities are compared
     #[arg(long, value_name = "BUCKET")]
@@ -46,7 +46,9 @@ pub(super) fn run(args: &CheckArgs, session: &Session) -> Outcome {
     let is_known = args.realm.is_some() || session.settings.bucket.is_some();
     let known = if is_known {
         let location = session.location(args.realm.as_deref())?;
-        Some(block_on(authorities_of(session, &location))??)
+        Some(block_on(async {
+            known_authorities(&session.open_realm(&location, None).await?).await
+        })??)
     } else {
         say("the authorities are not compared with a realm: add --realm BUCKET");
         None

@@ -9,7 +9,7 @@ use crate::cli::report::{Exit, Failure, Outcome};
 use crate::cli::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::key::attribute::Attribute;
-use crate::key::policy::{Policy, explain};
+use crate::key::policy::{Clause, Policy, explain};
 use crate::realm::policy::{FRAME, NAMES, PSEUDONYMS};
 use crate::record::format::Slot;
 
@@ -104,14 +104,30 @@ fn rights_of<'a>(source: &'a Source, section: &str) -> Result<Vec<Right<'a>>> {
 fn explained(right: Right<'_>, patient: &Patient, held: &[Attribute]) -> Result<RightJson> {
     let (name, policy, text) = right;
     let has = |a: &Attribute| held.contains(a);
-    let missing = policy.missing(&has).map(|m| m.into_iter().map(|a| patient.shown(a)).collect());
+    let missing = nearest(policy, &has).map(|m| m.into_iter().map(|a| patient.shown(a)).collect());
     Ok(RightJson {
         right: name,
         open: policy.satisfied_by(&has),
         formula: patient.shown(policy),
         missing,
-        tree: patient.shown(explain(&text, Some(&patient.id), &has)?),
+        tree: patient.shown(&explain(&text, Some(&patient.id), &has)?),
     })
+}
+
+/// Returns what is missing from the clause that needs the least, and of several such clauses from
+/// the one of which the most is there.
+fn nearest<'a>(
+    policy: &'a Policy,
+    has: &impl Fn(&Attribute) -> bool,
+) -> Option<Vec<&'a Attribute>> {
+    let missing = |clause: &'a Clause| -> Vec<&'a Attribute> {
+        clause.attributes().iter().filter(|a| !has(a)).collect()
+    };
+    let distance = |clause: &&'a Clause| {
+        let lacking = missing(clause).len();
+        (lacking, std::cmp::Reverse(clause.attributes().len() - lacking))
+    };
+    policy.clauses().iter().min_by_key(distance).map(missing)
 }
 
 fn print(out: &mut Out, right: &RightJson) -> std::result::Result<(), Failure> {

@@ -6,13 +6,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use super::{Patient, Source};
-use crate::key::attribute::{AttributeName, AuthorityId};
+use crate::key::attribute::{Attribute, AttributeName, AuthorityId};
 use crate::key::policy::Policy;
+use crate::realm::authority::AuthorityKind;
 use crate::realm::policy::{FRAME, NAMES, PSEUDONYMS};
 use crate::record::format::Slot;
 
-/// The authorities of a realm, with the attributes that each has announced.
-pub(super) type Authorities = BTreeMap<AuthorityId, BTreeSet<AttributeName>>;
+/// The authorities of a realm.
+pub(super) type Authorities = BTreeMap<AuthorityId, Known>;
+
+/// What the realm says about an authority.
+#[derive(Clone, Debug)]
+pub(super) struct Known {
+    pub(super) kind: AuthorityKind,
+    /// The attributes that it has announced.
+    pub(super) attributes: BTreeSet<AttributeName>,
+}
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -47,13 +56,15 @@ struct Right<'a> {
 pub(super) fn findings(source: &Source, authorities: Option<&Authorities>) -> Vec<Finding> {
     let mut found = section_names(source);
     let rights = rights_of(source);
+    let mut told = BTreeSet::new();
     for right in &rights {
         if let Some(authorities) = authorities {
             found.extend(strangers(right, &source.patient, authorities));
+            found.extend(unissued(right, authorities, &mut told));
         }
         found.extend(satisfiable(right, &source.patient, authorities));
     }
-    found.extend(lone_authorities(source));
+    found.extend(lone_authorities(source, authorities));
     found.sort_by_key(|f| f.level);
     found
 }
@@ -100,29 +111,35 @@ fn is_near(section: &str, name: &str) -> bool {
 }
 
 fn strangers(right: &Right<'_>, patient: &Patient, known: &Authorities) -> Vec<Finding> {
-    let mut found = Vec::new();
     let mut told = BTreeSet::new();
-    for attribute in right.policy.attributes() {
-        let id = &attribute.authority;
-        let place = right.place.clone();
-        match known.get(id) {
-            _ if patient.is(id) && !known.contains_key(id) => {}
-            None if told.insert(id) => found.push(Finding {
-                level: Level::Error,
-                place,
-                text: format!("it names {attribute}, but the realm has no authority {id}"),
-                hint: Some("chartfs authority list".to_owned()),
-            }),
-            Some(names) if !names.contains(&attribute.name) => found.push(Finding {
-                level: Level::Warning,
-                place,
-                text: format!("{id} has issued {} to nobody yet", attribute.name),
-                hint: None,
-            }),
-            _ => {}
-        }
-    }
-    found
+    let unknown = right.policy.attributes().filter(|a| {
+        !patient.is(&a.authority) && !known.contains_key(&a.authority) && told.insert(&a.authority)
+    });
+    let finding = |a: &Attribute| Finding {
+        level: Level::Error,
+        place: right.place.clone(),
+        text: format!("it names {a}, but the realm has no authority {}", a.authority),
+        hint: Some("chartfs authority list".to_owned()),
+    };
+    unknown.map(finding).collect()
+}
+
+/// Finds attributes of known authorities that nobody has, each once.
+fn unissued<'a>(
+    right: &Right<'a>,
+    known: &Authorities,
+    told: &mut BTreeSet<&'a Attribute>,
+) -> Vec<Finding> {
+    let is_issued = |a: &Attribute| {
+        known.get(&a.authority).is_none_or(|known| known.attributes.contains(&a.name))
+    };
+    let finding = |a: &Attribute| Finding {
+        level: Level::Warning,
+        place: right.place.clone(),
+        text: format!("{a} was issued to nobody yet"),
+        hint: None,
+    };
+    right.policy.attributes().filter(|a| !is_issued(a) && told.insert(a)).map(finding).collect()
 }
 
 fn satisfiable(
@@ -147,7 +164,11 @@ fn satisfiable(
 
 /// An authority can issue its own attributes to itself: what is set apart by law should need two
 /// authorities, or the patient.
-fn lone_authorities(source: &Source) -> Vec<Finding> {
+fn lone_authorities(source: &Source, known: Option<&Authorities>) -> Vec<Finding> {
+    let is_patient = |id: &AuthorityId| {
+        let kind = known.and_then(|known| known.get(id)).map(|known| known.kind);
+        source.patient.is(id) || kind == Some(AuthorityKind::Patient)
+    };
     let named: BTreeSet<&str> = source.bound.named_sections().map(|(name, _)| name).collect();
     let mut alone: BTreeMap<(&str, String), Vec<&str>> = BTreeMap::new();
     for slot in Slot::SENSITIVE {
@@ -156,7 +177,7 @@ fn lone_authorities(source: &Source) -> Vec<Finding> {
             let authorities: BTreeSet<&AuthorityId> =
                 clause.attributes().iter().map(|a| &a.authority).collect();
             let Some(id) = authorities.first().filter(|_| authorities.len() == 1) else { continue };
-            if !source.patient.is(id) {
+            if !is_patient(id) {
                 let sections = alone.entry((place, id.to_string())).or_default();
                 if !sections.contains(&slot.name()) {
                     sections.push(slot.name());
@@ -189,7 +210,10 @@ mod tests {
 
     fn known() -> Authorities {
         ["a", "b"]
-            .map(|id| (id.parse().unwrap(), BTreeSet::from(["staff".parse().unwrap()])))
+            .map(|id| {
+                let attributes = BTreeSet::from(["staff".parse().unwrap()]);
+                (id.parse().unwrap(), Known { kind: AuthorityKind::Hospital, attributes })
+            })
             .into_iter()
             .collect()
     }
@@ -245,7 +269,7 @@ mod tests {
     fn an_attribute_that_nobody_has_is_a_warning() {
         let text = "[section.labs]\nread = \"stuff@a or staff@b\"\nwrite = \"staff@a\"";
         let found = findings(&source(text), Some(&known()));
-        assert!(found.iter().any(|f| f.text == "a has issued stuff to nobody yet"));
+        assert!(found.iter().any(|f| f.text == "stuff@a was issued to nobody yet"));
         assert!(found.iter().all(|f| f.level == Level::Warning));
     }
 }

@@ -17,7 +17,6 @@ use crate::error::{Error, Kind, Result};
 use crate::key::attribute::{Attribute, AuthorityId};
 use crate::realm::Realm;
 use crate::realm::policy::{BoundPolicy, PolicyDocument, PolicyStatement, TEXT_LEN_MAX_BYTES};
-use crate::store::Location;
 
 /// Stands for whichever patient, where a policy is looked at before it is bound to one.
 const ANY_PATIENT: &str = "any.patient";
@@ -35,7 +34,7 @@ pub(super) enum PolicyCommand {
 #[derive(Args, Debug)]
 #[group(skip)]
 pub(super) struct SourceArgs {
-    /// A policy in a file; `-` is the standard input
+    /// A policy in a file; - is the standard input
     #[arg(long, value_name = "FILE")]
     pub(super) policy: Option<PathBuf>,
     /// Whose folder it is, which binds {patient}
@@ -68,7 +67,7 @@ impl Patient {
     }
 
     /// Writes what names the patient as the user would.
-    pub(super) fn shown(&self, text: impl ToString) -> String {
+    pub(super) fn shown(&self, text: &impl ToString) -> String {
         let text = text.to_string();
         if self.is_named { text } else { text.replace(ANY_PATIENT, "{patient}") }
     }
@@ -131,16 +130,12 @@ pub(super) fn parse_attributes(texts: &[String], patient: &Patient) -> Result<Ve
 }
 
 /// Returns the authorities of a realm with the attributes that each has announced.
-async fn authorities_of(session: &Session, location: &Location) -> Result<lint::Authorities> {
-    let realm = session.open_realm(location, None).await?;
-    known_authorities(&realm).await
-}
-
 async fn known_authorities(realm: &Realm) -> Result<lint::Authorities> {
     let mut known = lint::Authorities::new();
     for id in realm.authority_ids().await? {
         let state = realm.authority(&id).await?;
-        known.insert(id, state.attributes.keys().cloned().collect());
+        let attributes = state.attributes.keys().cloned().collect();
+        known.insert(id, lint::Known { kind: state.kind, attributes });
     }
     Ok(known)
 }

@@ -30,7 +30,7 @@ use crate::record::{Located, PolicyRef, RecordId, Records};
 pub(in crate::cli) struct SetArgs {
     /// The folder in the drive; / is its root
     path: String,
-    /// The policy; `-` is the standard input
+    /// The policy; - is the standard input
     file: PathBuf,
     /// The bucket of the realm
     #[arg(long, value_name = "BUCKET")]
