@@ -43,13 +43,15 @@ pub enum Kind {
     BadName,
     /// The disk, or a limit of this program, is full.
     NoSpace,
+    /// A file cannot be moved between two folders, but copied.
+    OtherPolicy,
     /// A failure of the local machine or of this program.
     Internal,
 }
 
 impl Kind {
     /// Every kind, for the tables in tests and in the manual.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Usage,
         Self::NotFound,
         Self::Exists,
@@ -66,6 +68,7 @@ impl Kind {
         Self::NotEmpty,
         Self::BadName,
         Self::NoSpace,
+        Self::OtherPolicy,
         Self::Internal,
     ];
 
@@ -90,6 +93,7 @@ impl Kind {
             Self::NotEmpty => libc::ENOTEMPTY,
             Self::BadName => libc::ENAMETOOLONG,
             Self::NoSpace => libc::ENOSPC,
+            Self::OtherPolicy => libc::EXDEV,
             Self::Internal => libc::EIO,
         }
     }
@@ -114,6 +118,7 @@ impl Kind {
             Self::NotEmpty => 22,
             Self::BadName => 23,
             Self::NoSpace => 24,
+            Self::OtherPolicy => 25,
         }
     }
 }

@@ -5,6 +5,9 @@
 //! The modules stand in the order of a read: `fuse → view → record → section → key`, and
 //! `store` below `record`. Arrows go only downward; `tests/layers.rs` checks them on the source.
 
+pub mod daemon;
+pub mod fuse;
+pub mod view;
 pub mod record;
 pub mod section;
 pub mod realm;
@@ -14,6 +17,7 @@ pub mod store;
 // Beside the path.
 pub mod cli;
 pub mod config;
+pub mod demo;
 pub mod clock;
 pub mod wire;
 pub mod error;

@@ -51,7 +51,7 @@ async fn each_user_opens_what_the_policy_says_and_a_commit_keeps_the_rest() {
     assert_eq!(text(&doctor, &made, Slot::MENTAL_HEALTH).await, None);
 
     let psychiatrist = realm.records("psychiatrist").await;
-    let seen = psychiatrist.load(at, Duration::ZERO).await.unwrap();
+    let seen = psychiatrist.load(at, &realm.policy, Duration::ZERO).await.unwrap();
     assert_eq!(text(&psychiatrist, &seen, Slot::MEDICATIONS).await, None);
     assert_eq!(text(&psychiatrist, &seen, Slot::MENTAL_HEALTH).await.unwrap(), b"");
     let writes = vec![write(Slot::MENTAL_HEALTH, b"sleeps badly")];
@@ -59,18 +59,18 @@ async fn each_user_opens_what_the_policy_says_and_a_commit_keeps_the_rest() {
     assert!(matches!(committed, Committed::Done(_)));
 
     let pharmacist = realm.records("pharmacist").await;
-    let seen = pharmacist.load(at, Duration::ZERO).await.unwrap();
+    let seen = pharmacist.load(at, &realm.policy, Duration::ZERO).await.unwrap();
     assert_eq!(text(&pharmacist, &seen, Slot::MEDICATIONS).await.unwrap(), b"aspirin");
     assert_eq!(text(&pharmacist, &seen, Slot::LABS).await, None);
     for i in 0..20u8 {
-        let seen = pharmacist.load(at, Duration::MAX).await.unwrap();
+        let seen = pharmacist.load(at, &realm.policy, Duration::MAX).await.unwrap();
         let writes = vec![write(Slot::MEDICATIONS, &vec![b'a' + i; 40 * usize::from(i)])];
         let done = pharmacist.commit(&seen, FHIR, &realm.policy, writes, true).await.unwrap();
         assert!(matches!(done, Committed::Done(_)));
     }
 
     let ana = realm.records("ana").await;
-    let seen = ana.load(at, Duration::ZERO).await.unwrap();
+    let seen = ana.load(at, &realm.policy, Duration::ZERO).await.unwrap();
     assert_eq!(seen.version(), 22);
     assert_eq!(text(&ana, &seen, Slot::LABS).await.unwrap(), b"sodium 140");
     assert_eq!(text(&ana, &seen, Slot::MENTAL_HEALTH).await.unwrap(), b"sleeps badly");
@@ -83,12 +83,12 @@ async fn who_may_not_write_is_refused_before_anything_is_stored() {
     let (doctor, pharmacist) = (realm.records("doctor").await, realm.records("pharmacist").await);
     let at = realm.new_place();
     let made = doctor.create(at, FHIR, &realm.policy, vec![]).await.unwrap();
-    let seen = pharmacist.load(at, Duration::ZERO).await.unwrap();
+    let seen = pharmacist.load(at, &realm.policy, Duration::ZERO).await.unwrap();
     let refused = pharmacist
         .commit(&seen, FHIR, &realm.policy, vec![write(Slot::LABS, b"forged")], true)
         .await;
     assert_eq!(refused.err().unwrap().kind(), Kind::Denied);
-    let again = doctor.load(at, Duration::ZERO).await.unwrap();
+    let again = doctor.load(at, &realm.policy, Duration::ZERO).await.unwrap();
     assert_eq!(again.object_hash(), made.object_hash());
 }
 
@@ -104,7 +104,7 @@ async fn of_two_commits_on_one_version_one_moves() {
     assert!(matches!(done, Committed::Done(_)));
     let moved = doctor.commit(&base, FHIR, &realm.policy, second, true).await.unwrap();
     assert!(matches!(moved, Committed::Moved));
-    let now = doctor.load(at, Duration::ZERO).await.unwrap();
+    let now = doctor.load(at, &realm.policy, Duration::ZERO).await.unwrap();
     assert_eq!(text(&doctor, &now, Slot::LABS).await.unwrap(), b"first");
 }
 
@@ -119,7 +119,7 @@ async fn a_record_that_goes_back_is_an_alarm() {
     doctor.commit(&base, FHIR, &realm.policy, writes, true).await.unwrap();
     let always = chartfs::store::Condition::Always;
     realm.bucket.put(&at.object(), old.bytes, always).await.unwrap();
-    let e = doctor.load(at, Duration::ZERO).await.err().unwrap();
+    let e = doctor.load(at, &realm.policy, Duration::ZERO).await.err().unwrap();
     assert_eq!(e.kind(), Kind::Integrity);
 }
 
@@ -131,7 +131,7 @@ async fn capsules_are_opened_once_per_clause_and_author_not_per_record() {
         let at = realm.new_place();
         let writes = vec![write(Slot::LABS, b"x")];
         doctor.create(at, FHIR, &realm.policy, writes).await.unwrap();
-        let seen = ana.load(at, Duration::ZERO).await.unwrap();
+        let seen = ana.load(at, &realm.policy, Duration::ZERO).await.unwrap();
         for slot in &seen.head.slots {
             assert!(ana.open_slot(&seen, slot.slot).await.unwrap().is_some());
         }

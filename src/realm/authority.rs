@@ -187,6 +187,13 @@ impl AuthorityState {
         Some(EpochAttribute { attribute: attribute.clone(), epoch })
     }
 
+    /// Returns a hash over who the authority is: the same in all of its states.
+    pub fn introduction_hash(&self) -> [u8; 32] {
+        let text =
+            introduction_text(&self.realm, &self.id, self.kind, &self.identity, &self.public);
+        hash::sha256(&[text.as_bytes(), &self.administrator.0, &self.introduction.0])
+    }
+
     /// Signs the state; returns the stored bytes.
     ///
     /// # Errors

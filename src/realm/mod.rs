@@ -7,9 +7,10 @@ pub mod authority;
 pub mod policy;
 mod found;
 mod proof;
+mod chain;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -23,15 +24,27 @@ use crate::key::credential::hex;
 use crate::key::hash;
 use crate::store::{Bucket, Condition, ObjectName, Put};
 use authority::{AUTHORITY_LEN_MAX_BYTES, AuthorityState};
-use policy::{BoundPolicy, POLICY_LEN_MAX_BYTES, PolicyDocument, PolicyStatement};
+use policy::{BoundPolicy, POLICY_LEN_MAX_BYTES, PolicyStatement};
 use state::{RealmState, STATE_LEN_MAX_BYTES};
 
-pub use proof::Author;
+pub use proof::{Author, POLICIES_MAX};
 
 /// How long an authority's newest state is believed to be the newest.
 const AUTHORITY_TTL: Duration = Duration::from_secs(60);
-/// The most states of a realm that are followed.
+/// The most states of a realm, or of an authority, that are followed.
 const STATES_MAX: u64 = 1 << 20;
+
+/// Where the newest number of every signed chain that this workstation saw is remembered.
+pub trait ChainMarks: Send + Sync {
+    /// Returns the newest state seen of a chain: its number and its hash.
+    ///
+    /// # Errors
+    /// When the memory cannot be read.
+    fn newest(&self, chain: &str) -> Result<Option<(u64, [u8; 32])>>;
+
+    /// Remembers a state; a lower number changes nothing.
+    fn raise(&self, chain: &str, seq: u64, hash: [u8; 32]);
+}
 
 /// A realm, open for reading; what was proven once is kept.
 pub struct Realm {
@@ -42,6 +55,8 @@ pub struct Realm {
     administrators_ever: Mutex<Vec<crate::key::sign::PublicKey>>,
     newest_hash: Mutex<[u8; 32]>,
     authorities: Mutex<HashMap<AuthorityId, (Instant, Arc<AuthorityState>, [u8; 32])>>,
+    marks: OnceLock<Arc<dyn ChainMarks>>,
+    introductions: Mutex<HashMap<AuthorityId, [u8; 32]>>,
     certificates: Mutex<HashMap<[u8; 32], Arc<Certificate>>>,
     policies: Mutex<HashMap<PolicyKey, Arc<BoundPolicy>>>,
     statements: Mutex<HashMap<[u8; 32], Arc<PolicyStatement>>>,
@@ -61,7 +76,7 @@ pub(crate) fn object_name(folder: &str, rest: &str) -> ObjectName {
     ObjectName::new(&format!("{folder}/{rest}")).expect("names and hashes make valid object names")
 }
 
-fn seq_name(folder: &str, seq: u64) -> ObjectName {
+pub(crate) fn seq_name(folder: &str, seq: u64) -> ObjectName {
     object_name(folder, &format!("{seq:010}"))
 }
 
@@ -91,6 +106,8 @@ impl Realm {
             state: Mutex::new(Arc::new(state)),
             newest_hash: Mutex::new(genesis),
             authorities: Mutex::default(),
+            marks: OnceLock::new(),
+            introductions: Mutex::default(),
             certificates: Mutex::default(),
             policies: Mutex::default(),
             statements: Mutex::default(),
@@ -124,6 +141,39 @@ impl Realm {
         }
     }
 
+    /// Remembers from now on the newest state of every chain; the first memory given stays.
+    pub fn remember_in(&self, marks: Arc<dyn ChainMarks>) {
+        self.marks.get_or_init(|| marks);
+    }
+
+    /// Checks that the realm's state is not older than one seen before.
+    ///
+    /// # Errors
+    /// `Integrity` when it is: the bucket hides the newest.
+    pub fn check_newest(&self) -> Result<()> {
+        self.check_chain("realm", self.state().seq, *locked(&self.newest_hash))
+    }
+
+    fn check_chain(&self, chain: &str, seq: u64, hash: [u8; 32]) -> Result<()> {
+        let Some(marks) = self.marks.get() else { return Ok(()) };
+        match marks.newest(chain)? {
+            Some((seen, _)) if seq < seen => {
+                Err(Error::damaged(format!("the bucket hides the newest state of {chain}"))
+                    .because(format!("it shows number {seq} after number {seen}"))
+                    .hint("somebody rolled the bucket back; ask who restores it"))
+            }
+            Some((seen, known)) if seq == seen && hash != known => {
+                Err(Error::damaged(format!("the bucket shows two states of {chain}"))
+                    .because(format!("both have number {seq}")))
+            }
+            Some((seen, _)) if seq == seen => Ok(()),
+            _ => {
+                marks.raise(chain, seq, hash);
+                Ok(())
+            }
+        }
+    }
+
     /// Returns the bucket.
     pub fn bucket(&self) -> &Bucket {
         &self.bucket
@@ -152,6 +202,18 @@ impl Realm {
         Ok(self.authority_with_hash(id).await?.0)
     }
 
+    /// Returns the newest state of an authority that something signed names: it must be there.
+    ///
+    /// # Errors
+    /// `Integrity` when it is missing or not proven.
+    pub async fn named_authority(&self, id: &AuthorityId) -> Result<Arc<AuthorityState>> {
+        self.authority(id).await.map_err(|e| match e.kind() {
+            Kind::NotFound => Error::damaged(format!("authority {id} is missing from the bucket"))
+                .because("a signed object names it"),
+            _ => e,
+        })
+    }
+
     async fn authority_with_hash(
         &self,
         id: &AuthorityId,
@@ -163,39 +225,83 @@ impl Realm {
             }
         }
         let floor = known.map(|(_, state, _)| state.seq);
-        let seq = self.newest_seq(id, floor).await?;
-        let name = seq_name(&format!("auth/{id}"), seq);
-        let object = self.bucket.get(&name, AUTHORITY_LEN_MAX_BYTES).await?;
-        let object = object.ok_or_else(|| unknown_authority(id))?;
-        let administrators = locked(&self.administrators_ever).clone();
-        let state = AuthorityState::verify(&object.bytes, &self.id, id, &administrators)?;
-        if state.seq != seq {
-            return Err(Error::damaged(format!("{id} stands under a wrong sequence number")));
+        let (seq, bytes) = self.newest_state(id, floor).await?;
+        let state = self.verify_authority(id, seq, &bytes)?;
+        if state.introduction_hash() != self.introduction(id).await? {
+            return Err(Error::damaged(format!("{id} is not the authority first introduced")));
         }
-        let (state, hash) = (Arc::new(state), hash::sha256(&[&object.bytes]));
+        let (state, hash) = (Arc::new(state), hash::sha256(&[&bytes]));
+        self.check_chain(&format!("auth/{id}"), seq, hash)?;
         locked(&self.authorities).insert(id.clone(), (Instant::now(), state.clone(), hash));
         Ok((state, hash))
     }
 
-    /// Finds the newest sequence number of an authority. The listing is only a hint: what it does
-    /// not show is asked for by name.
-    async fn newest_seq(&self, id: &AuthorityId, floor: Option<u64>) -> Result<u64> {
-        let mut newest = floor;
-        if newest.is_none() {
-            let mut listing = self.bucket.list(&format!("auth/{id}/"));
-            while let Some(listed) = listing.next().await {
-                let seq = listed?.name.as_str().rsplit('/').next().and_then(|s| s.parse().ok());
-                newest = newest.max(seq);
-            }
+    fn verify_authority(&self, id: &AuthorityId, seq: u64, bytes: &[u8]) -> Result<AuthorityState> {
+        let administrators = locked(&self.administrators_ever).clone();
+        let state = AuthorityState::verify(bytes, &self.id, id, &administrators)?;
+        if state.seq == seq {
+            Ok(state)
+        } else {
+            Err(Error::damaged(format!("{id} stands under a wrong sequence number")))
         }
-        let mut newest = newest.ok_or_else(|| unknown_authority(id))?;
-        loop {
-            let next = seq_name(&format!("auth/{id}"), newest + 1);
-            if self.bucket.get(&next, AUTHORITY_LEN_MAX_BYTES).await?.is_none() {
-                return Ok(newest);
-            }
-            newest += 1;
+    }
+
+    /// Returns who an authority is by its first state. A later state that names other keys is an
+    /// usurper's, even when an administrator introduced it.
+    async fn introduction(&self, id: &AuthorityId) -> Result<[u8; 32]> {
+        if let Some(known) = locked(&self.introductions).get(id) {
+            return Ok(*known);
         }
+        let first = self.authority_object(id, 0).await?;
+        let first = first.ok_or_else(|| {
+            Error::damaged(format!("the first state of {id} is missing from the bucket"))
+        })?;
+        let hash = self.verify_authority(id, 0, &first)?.introduction_hash();
+        locked(&self.introductions).insert(id.clone(), hash);
+        Ok(hash)
+    }
+
+    async fn authority_object(&self, id: &AuthorityId, seq: u64) -> Result<Option<Bytes>> {
+        let name = seq_name(&format!("auth/{id}"), seq);
+        Ok(self.bucket.get(&name, AUTHORITY_LEN_MAX_BYTES).await?.map(|o| o.bytes))
+    }
+
+    /// Finds the newest state of an authority. The listing is only a hint: a number that it makes
+    /// up is passed over, and what it does not show is asked for by name.
+    async fn newest_state(&self, id: &AuthorityId, floor: Option<u64>) -> Result<(u64, Bytes)> {
+        let mut seq = match floor {
+            Some(seq) => seq,
+            None => self.listed_seq(id).await?,
+        };
+        let mut newest = self.authority_object(id, seq).await?;
+        if newest.is_none() && floor.is_none() {
+            seq = 0;
+            newest = self.authority_object(id, seq).await?;
+        }
+        let mut newest = newest.ok_or_else(|| match floor {
+            None => unknown_authority(id),
+            Some(_) => Error::damaged(format!("a state of {id} is missing from the bucket")),
+        })?;
+        while seq < STATES_MAX {
+            let Some(next) = self.authority_object(id, seq + 1).await? else {
+                return Ok((seq, newest));
+            };
+            (seq, newest) = (seq + 1, next);
+        }
+        Err(Error::damaged(format!("{id} has too many states")))
+    }
+
+    async fn listed_seq(&self, id: &AuthorityId) -> Result<u64> {
+        let folder = format!("auth/{id}");
+        let mut newest = 0;
+        let mut listing = self.bucket.list(&format!("{folder}/"));
+        while let Some(listed) = listing.next().await {
+            let name = listed?.name;
+            let seq = name.as_str().rsplit('/').next().and_then(|s| s.parse().ok());
+            let canonical = seq.filter(|s| *s <= STATES_MAX && seq_name(&folder, *s) == name);
+            newest = newest.max(canonical.unwrap_or(0));
+        }
+        Ok(newest)
     }
 
     /// Returns the names of all authorities that the bucket lists.
@@ -231,7 +337,7 @@ impl Realm {
         if unchecked.claims().realm != self.id {
             return Err(Error::damaged("a certificate is of another realm"));
         }
-        let authority = self.authority(&unchecked.claims().authority).await?;
+        let authority = self.named_authority(&unchecked.claims().authority).await?;
         let certificate = Arc::new(unchecked.verify(&authority.identity)?);
         locked(&self.certificates).insert(*named, certificate.clone());
         Ok(certificate)
@@ -254,7 +360,8 @@ impl Realm {
     /// Returns a policy whose author was entitled to set it, bound to a patient.
     ///
     /// # Errors
-    /// `Integrity` when it is missing, not the one named, or not proven up to an administrator.
+    /// `Integrity` when it is missing, not the one named, not proven up to an administrator, or
+    /// set on the folder of another patient.
     pub async fn policy(
         &self,
         named: &[u8; 32],
@@ -265,9 +372,7 @@ impl Realm {
             return Ok(p.clone());
         }
         let statement = self.policy_statement(named).await?;
-        let document = PolicyDocument::parse(&statement.text).map_err(stored_badly)?;
-        let bound = document.bind(*named, patient.cloned()).map_err(stored_badly)?;
-        let bound = Arc::new(bound);
+        let bound = Arc::new(statement.bind(*named, patient)?);
         locked(&self.policies).insert(key, bound.clone());
         Ok(bound)
     }
@@ -280,12 +385,16 @@ impl Realm {
         if let Some(s) = locked(&self.statements).get(named) {
             return Ok(s.clone());
         }
-        let bytes = self.named_object("p", named, POLICY_LEN_MAX_BYTES, "a policy").await?;
-        let statement = PolicyStatement::parse(&bytes, named, &self.id)?;
+        let statement = self.unproven_policy(named).await?;
         self.prove_policy(&statement).await?;
         let statement = Arc::new(statement);
         locked(&self.statements).insert(*named, statement.clone());
         Ok(statement)
+    }
+
+    async fn unproven_policy(&self, named: &[u8; 32]) -> Result<PolicyStatement> {
+        let bytes = self.named_object("p", named, POLICY_LEN_MAX_BYTES, "a policy").await?;
+        PolicyStatement::parse(&bytes, named, &self.id)
     }
 
     async fn named_object(
@@ -331,14 +440,6 @@ impl Realm {
 fn unknown_authority(id: &AuthorityId) -> Error {
     Error::new(Kind::NotFound, format!("the realm has no authority {id}"))
         .hint("see: chartfs authority list")
-}
-
-/// A policy that was checked before it was signed cannot be unreadable: the object is at fault.
-fn stored_badly(e: Error) -> Error {
-    if e.kind() == Kind::Usage {
-        return Error::damaged("a stored policy cannot be read").because(e);
-    }
-    e
 }
 
 /// Stores the next object of a signed chain.

@@ -104,6 +104,22 @@ impl PolicyStatement {
     }
 }
 
+impl PolicyStatement {
+    /// Compiles the text for a patient. A policy that was set on a patient's folder is good for
+    /// that patient only: `{patient}` in the policy that it replaces named its author.
+    ///
+    /// # Errors
+    /// `Integrity` when it is another patient's, or the text cannot be read: it was checked before
+    /// it was signed.
+    pub fn bind(&self, hash: [u8; 32], patient: Option<&AuthorityId>) -> Result<BoundPolicy> {
+        if self.patient.is_some() && self.patient.as_ref() != patient {
+            return Err(Error::damaged("a policy of one patient stands for another"));
+        }
+        let bound = PolicyDocument::parse(&self.text).and_then(|d| d.bind(hash, patient.cloned()));
+        bound.map_err(|e| Error::damaged("a stored policy cannot be read").because(e))
+    }
+}
+
 /// Reads a patient: an authority's name, or nothing.
 pub(crate) fn read_patient(r: &mut Reader<'_>) -> Result<Option<AuthorityId>> {
     let text = r.text(NAME_LEN_MAX_BYTES)?;

@@ -7,6 +7,9 @@ use crate::key::attribute::Attribute;
 use crate::key::policy::Policy;
 use crate::key::sign::PublicKey;
 
+/// The most policies that replace one another.
+pub const POLICIES_MAX: usize = 4096;
+
 /// Who signed something, proven: the attributes that certificates gave at that time.
 #[derive(Clone, Debug)]
 pub struct Author {
@@ -60,26 +63,60 @@ impl Realm {
     }
 
     /// Proves that the author of a policy was entitled: an administrator for one that replaces
-    /// none, else somebody whom the replaced policy lets manage.
+    /// none, else somebody whom the replaced policy lets manage; and so on down to the first.
+    ///
+    /// A loop and not a recursion: the bucket decides how long the chain is.
     ///
     /// # Errors
     /// `Integrity` when not.
-    pub(super) async fn prove_policy(&self, statement: &PolicyStatement) -> Result<()> {
-        let author =
-            self.author(statement.author, &statement.certificates, statement.time_unix_s).await?;
-        if statement.replaces == [0; 32] {
-            return if author.is_administrator {
-                Ok(())
-            } else {
-                Err(Error::damaged("a first policy was not signed by an administrator"))
+    pub(super) async fn prove_policy(&self, newest: &PolicyStatement) -> Result<()> {
+        let mut statement = newest.clone();
+        for _ in 0..POLICIES_MAX {
+            let author = self
+                .author(statement.author, &statement.certificates, statement.time_unix_s)
+                .await?;
+            if statement.replaces == [0; 32] {
+                return if author.is_administrator {
+                    Ok(())
+                } else {
+                    Err(Error::damaged("a first policy was not signed by an administrator"))
+                };
+            }
+            let known = locked(&self.statements).get(&statement.replaces).cloned();
+            let replaced = match &known {
+                Some(proven) => (**proven).clone(),
+                None => self.unproven_policy(&statement.replaces).await?,
             };
+            let manage = replaced.bind(statement.replaces, statement.patient.as_ref())?.manage;
+            // The root's policy is the administrators' own; they replace it without being in it.
+            let is_roots = author.is_administrator
+                && locked(&self.administrators_ever).contains(&replaced.author);
+            if !author.satisfies(&manage) && !is_roots {
+                return Err(Error::damaged("a policy was set by somebody who may not manage"));
+            }
+            if known.is_some() {
+                return Ok(());
+            }
+            statement = replaced;
         }
-        let replaced =
-            Box::pin(self.policy(&statement.replaces, statement.patient.as_ref())).await?;
-        if author.satisfies(&replaced.manage) {
-            Ok(())
-        } else {
-            Err(Error::damaged("a policy was set by somebody who may not manage"))
+        Err(Error::damaged("a policy replaces too many others"))
+    }
+
+    /// Says whether a policy is another one, or was replaced by it, at once or step by step.
+    ///
+    /// # Errors
+    /// `Integrity` when the newer one is not proven.
+    pub async fn was_replaced_by(&self, older: &[u8; 32], newer: &[u8; 32]) -> Result<bool> {
+        let mut at = *newer;
+        for _ in 0..POLICIES_MAX {
+            if at == *older {
+                return Ok(true);
+            }
+            if at == [0; 32] {
+                return Ok(false);
+            }
+            at = self.policy_statement(&at).await?.replaces;
         }
+        Ok(false)
     }
 }

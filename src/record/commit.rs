@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::external::BodySource;
 use super::format::Measure;
-use super::head::{Head, Part, SlotEntry, THIS_COMMIT, UncheckedRecord, seal_head};
-use super::marks::Mark;
+use super::head::{Head, PARTS_MAX, Part, SlotEntry, THIS_COMMIT, UncheckedRecord, seal_head};
 use super::meta::Extent;
 use super::open::{Opened, Sight};
+use super::proof::{prove_follows, vouching};
 use super::region::{Fresh, Kept, Layout, lay_out};
 use super::statement::{DOMAIN, Statement, StatementEntry};
 use super::{Located, PolicyRef, Record, Records, profile_slots, section_name};
@@ -54,6 +54,15 @@ pub struct SlotWrite {
     pub append: bool,
 }
 
+impl SlotWrite {
+    /// Writes a section as empty: a new record gets one for every section that its maker may
+    /// write, so that a section's version does not tell whether it was filled.
+    fn empty(slot: u16) -> Self {
+        let (body, measure) = (Body::Bytes(Vec::new()), Measure::default());
+        Self { slot, body, measure, mtime_unix_ns: 0, append: false }
+    }
+}
+
 /// How a commit ended.
 pub enum Committed {
     /// The record is stored, in this version.
@@ -89,6 +98,7 @@ struct Plan<'a> {
     base: Option<&'a Arc<Record>>,
     policy: &'a PolicyRef,
     keeps_history: bool,
+    touched_unix_ns: Option<i64>,
 }
 
 impl Records {
@@ -103,7 +113,14 @@ impl Records {
         policy: &PolicyRef,
         writes: Vec<SlotWrite>,
     ) -> Result<Arc<Record>> {
-        let plan = Plan { located, profile, base: None, policy, keeps_history: false };
+        let plan = Plan {
+            located,
+            profile,
+            base: None,
+            policy,
+            keeps_history: false,
+            touched_unix_ns: None,
+        };
         match self.commit_plan(&plan, writes).await? {
             Committed::Done(record) => Ok(record),
             Committed::Moved => Err(Error::new(Kind::Conflict, "the record exists already")),
@@ -122,8 +139,31 @@ impl Records {
         writes: Vec<SlotWrite>,
         keeps_history: bool,
     ) -> Result<Committed> {
-        let plan = Plan { located: base.located, profile, base: Some(base), policy, keeps_history };
+        let located = base.located;
+        let base = Some(base);
+        let plan = Plan { located, profile, base, policy, keeps_history, touched_unix_ns: None };
         self.commit_plan(&plan, writes).await
+    }
+
+    /// Sets the time that programs see on every section that the user can open.
+    ///
+    /// # Errors
+    /// Those of [`Records::commit`].
+    pub async fn touch(
+        &self,
+        base: &Arc<Record>,
+        policy: &PolicyRef,
+        mtime_unix_ns: i64,
+    ) -> Result<Committed> {
+        let plan = Plan {
+            located: base.located,
+            profile: base.head.profile,
+            base: Some(base),
+            policy,
+            keeps_history: false,
+            touched_unix_ns: Some(mtime_unix_ns),
+        };
+        self.commit_plan(&plan, Vec::new()).await
     }
 
     async fn commit_plan(&self, plan: &Plan<'_>, writes: Vec<SlotWrite>) -> Result<Committed> {
@@ -187,6 +227,11 @@ impl Records {
             None => Vec::new(),
         };
         let at = Under { located: plan.located, policy: plan.policy, bound: policy };
+        let write = write.or_else(|| {
+            let rights = policy.rights(section_name(slot));
+            let may = self.sight(&rights.write) == Sight::Open && !rights.read.clauses().is_empty();
+            (parts.is_empty() && may).then(|| SlotWrite::empty(slot))
+        });
         let Some(write) = write else {
             if parts.is_empty() {
                 parts.push(self.seal_part(at, slot, 0, None, None).await?);
@@ -194,7 +239,13 @@ impl Records {
             return Ok(parts);
         };
         if write.append && !parts.is_empty() {
-            let number = parts.last().map_or(0, |p| p.part.number + 1);
+            let last = parts.last().map_or(0, |p| p.part.number);
+            let number = last.checked_add(1).filter(|_| parts.len() < PARTS_MAX);
+            let number = number.ok_or_else(|| {
+                Error::new(Kind::NoSpace, format!("{} is full", section_name(slot)))
+                    .because(format!("{PARTS_MAX} additions wait for somebody who can read them"))
+                    .hint("it has room again when a reader who may write it saves it")
+            })?;
             parts.push(self.seal_part(at, slot, number, Some(write), None).await?);
             return Ok(parts);
         }
@@ -220,7 +271,7 @@ impl Records {
                 sealed: None,
                 old_extent: opened.as_ref().map(|o| o.extent),
                 policy: base.head.policies[usize::from(part.policy)].clone(),
-                vouched: Some(statement_of(base, part).clone()),
+                vouched: Some(vouching(&base.head, &base.statement, part)?.clone()),
                 opened,
             };
             if let Some(opened) = built.opened.as_ref().filter(|_| built.policy != *plan.policy) {
@@ -235,8 +286,8 @@ impl Records {
 
     async fn store(&self, plan: &Plan<'_>, mut built: Vec<(u16, Vec<Built>)>) -> Result<Committed> {
         let layout = lay_out_parts(plan.base, &built);
-        seal_extents(&mut built, &layout);
-        let head = self.head(plan, &mut built, &layout);
+        seal_extents(&mut built, &layout, plan.touched_unix_ns);
+        let head = self.head(plan, &mut built, &layout)?;
         let (head_bytes, head_hash) = seal_head(&head)?;
         let statement = self.sign(plan, &head, head_hash, &built);
         let mut w = Writer::new();
@@ -244,6 +295,17 @@ impl Records {
         statement.write(&mut w);
         w.bytes(&layout.region);
         let object = bytes::Bytes::from(w.into_bytes());
+        // What a reader would refuse is refused here, before it replaces what readers accept.
+        let unchecked = UncheckedRecord::parse(&object)
+            .map_err(|e| Error::new(Kind::NoSpace, "the record is over a limit").because(e))?;
+        let proof = self.prover.prove(&self.realm, plan.located, &unchecked).await?;
+        if let Some(base) = plan.base {
+            prove_follows(&base.mark(), &unchecked.mark(), &proof).map_err(|e| {
+                Error::new(Kind::Denied, "the file cannot become one of another format")
+                    .because(e)
+                    .hint("it needs the right to remove it, or to write every section in it")
+            })?;
+        }
         if let Some(base) = plan.base.filter(|_| plan.keeps_history) {
             self.keep_history(base).await?;
         }
@@ -258,38 +320,43 @@ impl Records {
                 Ok(Committed::Moved)
             }
             Put::Stored(etag) => {
-                let unchecked = UncheckedRecord::parse(&object)?;
-                let mark = Mark { version: head.version, object_hash: unchecked.object_hash };
-                let record = Arc::new(self.prove(plan.located, unchecked, etag).await?);
-                self.marks.raise(plan.located.record, mark);
+                self.marks.raise(plan.located.record, unchecked.mark());
+                let record = Arc::new(Record::new(plan.located, unchecked, etag, proof));
                 self.keep(record.clone());
                 Ok(Committed::Done(record))
             }
         }
     }
 
-    fn head(&self, plan: &Plan<'_>, built: &mut [(u16, Vec<Built>)], layout: &Layout) -> Head {
+    fn head(
+        &self,
+        plan: &Plan<'_>,
+        built: &mut [(u16, Vec<Built>)],
+        layout: &Layout,
+    ) -> Result<Head> {
         let mut policies = vec![plan.policy.clone()];
         let mut statements: Vec<Statement> = Vec::new();
         let mut slots = Vec::with_capacity(built.len());
         for (slot, parts) in built {
             let mut entry = SlotEntry { slot: *slot, parts: Vec::with_capacity(parts.len()) };
             for b in parts {
-                b.part.policy = index_in(&mut policies, &b.policy);
+                b.part.policy = u8::try_from(index_in(&mut policies, &b.policy)?)
+                    .map_err(|_| too_many("policies"))?;
                 b.part.statement = match &b.vouched {
                     None => THIS_COMMIT,
-                    Some(s) => u16::from(index_in(&mut statements, s)),
+                    Some(s) => index_in(&mut statements, s)?,
                 };
                 entry.parts.push(b.part.clone());
             }
             slots.push(entry);
         }
-        Head {
+        let version = plan.base.map_or(0, |b| b.head.version).checked_add(1);
+        Ok(Head {
             realm: self.realm.id(),
             record: plan.located.record,
             birth: plan.located.birth,
             profile: plan.profile,
-            version: plan.base.map_or(0, |b| b.head.version) + 1,
+            version: version.ok_or_else(|| too_many("versions"))?,
             previous: plan.base.map_or([0; 32], |b| b.object_hash),
             realm_seq: self.realm.state().seq,
             policies,
@@ -297,7 +364,7 @@ impl Records {
             statements,
             region_len: layout.region.len() as u64,
             region_hash: hash::sha256(&[&layout.region]),
-        }
+        })
     }
 
     fn sign(
@@ -362,20 +429,20 @@ impl Records {
     }
 }
 
-fn statement_of<'a>(base: &'a Record, part: &Part) -> &'a Statement {
-    match part.statement {
-        THIS_COMMIT => &base.statement,
-        i => &base.head.statements[usize::from(i)],
-    }
-}
-
 /// Returns the place of `item` in the list, where it is put if need be.
-fn index_in<T: Clone + PartialEq>(list: &mut Vec<T>, item: &T) -> u8 {
+fn index_in<T: Clone + PartialEq>(list: &mut Vec<T>, item: &T) -> Result<u16> {
     let at = list.iter().position(|i| i == item).unwrap_or_else(|| {
         list.push(item.clone());
         list.len() - 1
     });
-    u8::try_from(at).expect("a record has at most 255 live statements and policies")
+    let fits = u16::try_from(at).ok().filter(|i| *i != THIS_COMMIT);
+    fits.ok_or_else(|| too_many("statements"))
+}
+
+pub(super) fn too_many(what: &str) -> Error {
+    Error::new(Kind::NoSpace, "the record is over a limit")
+        .because(format!("it has too many {what}"))
+        .hint("copy the file to a new name")
 }
 
 fn lay_out_parts(base: Option<&Arc<Record>>, built: &[(u16, Vec<Built>)]) -> Layout {
@@ -405,13 +472,14 @@ fn lay_out_parts(base: Option<&Arc<Record>>, built: &[(u16, Vec<Built>)]) -> Lay
 }
 
 /// Seals the extents that changed, and the first part's, which carries the region's use.
-fn seal_extents(built: &mut [(u16, Vec<Built>)], layout: &Layout) {
+fn seal_extents(built: &mut [(u16, Vec<Built>)], layout: &Layout, touched_unix_ns: Option<i64>) {
     for (i, (slot, parts)) in built.iter_mut().enumerate() {
         for (j, b) in parts.iter_mut().enumerate() {
             let Some(opened) = &b.opened else { continue };
             let mut extent =
                 layout.extents.get(&(*slot, b.part.number)).copied().unwrap_or_default();
             extent.region_used = if i == 0 && j == 0 { layout.used } else { 0 };
+            extent.mtime_unix_ns = touched_unix_ns.unwrap_or(opened.extent.mtime_unix_ns);
             b.part.extent = extent.seal(&opened.cipher);
         }
     }

@@ -21,7 +21,10 @@ pub const NAME_LEN_MAX_BYTES: usize = 255;
 pub const ENTRIES_MAX: usize = 200_000;
 
 const LEAF: u8 = 0;
-const ENTRY_LEN_MIN: usize = 2 + 1 + 16 + 16 + 3;
+const ENTRY_LEN_MIN: usize = 2 + 1 + 16 + 16 + 2;
+const ENTRY_LEN_MAX: usize = 2 + NAME_LEN_MAX_BYTES + 16 + 16 + 2 + 32 + 2 + 63;
+/// The longest table, in bytes.
+pub const TABLE_LEN_MAX_BYTES: u64 = (1 + 4 + ENTRIES_MAX * ENTRY_LEN_MAX) as u64;
 
 /// What a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]

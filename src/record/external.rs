@@ -20,7 +20,8 @@ use crate::key::credential::hex;
 use crate::realm::object_name;
 use crate::section::SectionCipher;
 use crate::section::chunk::{
-    CHUNK_BYTES, CHUNKS_MAX, chunk_count, open_root, padme, sealed_chunk_range, sealed_len,
+    CHUNK_BYTES, CHUNKS_MAX, SEALED_CHUNK_BYTES, chunk_count, chunk_hash, open_root, padme,
+    sealed_chunk_range, sealed_len,
 };
 
 const UPLOAD_PIECE_BYTES: usize = 1 << 20;
@@ -91,7 +92,8 @@ impl Records {
         let (first, last) = (range.start / CHUNK_BYTES, (range.end - 1) / CHUNK_BYTES);
         let stored = sealed_chunk_range(padded, first).start..sealed_chunk_range(padded, last).end;
         let name = object_name("b", &hex(&part.content.body));
-        let sealed = self.realm.bucket().get_range(&name, stored.clone()).await?;
+        let sealed = self.realm.bucket().get_range(&name, stored.clone()).await;
+        let sealed = sealed.map_err(missing_is_damage)?;
         let mut text = Vec::with_capacity(sealed.len());
         for index in first..=last {
             let at = sealed_chunk_range(padded, index);
@@ -111,13 +113,23 @@ impl Records {
         let start = sealed_len(padded);
         let end = start + 32 * chunk_count(padded);
         let name = object_name("b", &hex(&part.content.body));
-        let hashes = self.realm.bucket().get_range(&name, start..end).await?;
+        let hashes = self.realm.bucket().get_range(&name, start..end).await;
+        let hashes = hashes.map_err(missing_is_damage)?;
         if open_root(&hashes) == part.content.body {
             Ok(hashes.to_vec())
         } else {
             Err(Error::damaged("a long section is not the one that its author signed"))
         }
     }
+}
+
+/// A signed head names the object: the bucket may not say that it never was.
+fn missing_is_damage(e: Error) -> Error {
+    if e.kind() == Kind::NotFound {
+        return Error::damaged("a long section is missing from the bucket")
+            .because("a signed record names it");
+    }
+    e
 }
 
 fn to_usize(n: u64) -> usize {
@@ -160,21 +172,53 @@ fn seal_to_file(cipher: &SectionCipher, source: &dyn BodySource) -> Result<(File
     Ok((file, hashes))
 }
 
-/// Recomputes the name of an external body from its bytes, without any key.
-///
-/// # Errors
-/// `Integrity` when the bytes cannot be an external body.
-pub fn root_of_object(object: &[u8]) -> Result<[u8; 32]> {
-    let bad = || Error::damaged("a long section has an impossible length");
-    let per_chunk = crate::section::chunk::SEALED_CHUNK_BYTES + 32;
-    let count = (object.len() as u64).div_ceil(per_chunk).max(1);
-    let hashes_len = usize::try_from(count * 32).map_err(|_| bad())?;
-    let sealed_len = object.len().checked_sub(hashes_len).ok_or_else(bad)?;
-    let (sealed, hashes) = object.split_at(sealed_len);
-    let chunks = sealed.chunks(to_usize(crate::section::chunk::SEALED_CHUNK_BYTES));
-    let computed: Vec<u8> = chunks.flat_map(crate::section::chunk::chunk_hash).collect();
-    if computed != hashes {
-        return Err(Error::damaged("a long section does not have the chunks that it lists"));
+/// How many chunks a checker is best given at a time: one mebibyte.
+pub const PIECE_CHUNKS: u64 = 16;
+
+/// Recomputes the name of an external body, piece by piece and without any key.
+pub struct ExternalChecker {
+    sealed_len: u64,
+    hashes: Vec<u8>,
+}
+
+impl ExternalChecker {
+    /// Begins with an object of `object_len` bytes.
+    ///
+    /// # Errors
+    /// `Integrity` when no external body is that long.
+    pub fn new(object_len: u64) -> Result<Self> {
+        let per_chunk = SEALED_CHUNK_BYTES + 32;
+        let count = object_len.div_ceil(per_chunk).max(1);
+        let sealed_len = object_len
+            .checked_sub(count.saturating_mul(32))
+            .filter(|n| count <= CHUNKS_MAX && n.div_ceil(SEALED_CHUNK_BYTES) == count)
+            .ok_or_else(|| Error::damaged("a long section has an impossible length"))?;
+        Ok(Self { sealed_len, hashes: Vec::new() })
     }
-    Ok(open_root(hashes))
+
+    /// Returns how many bytes of the object are sealed chunks; the chunk hashes follow.
+    pub fn sealed_len(&self) -> u64 {
+        self.sealed_len
+    }
+
+    /// Takes the next sealed chunks, a whole number of them unless they are the last.
+    pub fn add(&mut self, sealed: &[u8]) {
+        let chunks = sealed.chunks(to_usize(SEALED_CHUNK_BYTES));
+        self.hashes.extend(chunks.flat_map(chunk_hash));
+    }
+
+    /// Ends with the chunk hashes that the object lists, and the root that it is named by.
+    ///
+    /// # Errors
+    /// `Integrity` when they are others.
+    pub fn finish(self, listed: &[u8], root: &[u8; 32]) -> Result<()> {
+        if self.hashes != listed {
+            return Err(Error::damaged("a long section does not have the chunks that it lists"));
+        }
+        if open_root(&self.hashes) == *root {
+            Ok(())
+        } else {
+            Err(Error::damaged("a long section is not the one that its name says"))
+        }
+    }
 }

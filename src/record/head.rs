@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 
+use super::marks::{Mark, SectionMark};
 use super::statement::Statement;
 use super::{PolicyRef, RecordId};
 use crate::error::{Error, Kind, Result};
@@ -21,7 +22,7 @@ pub const PRELUDE_LEN: usize = 16;
 /// The largest head, in bytes.
 pub const HEAD_LEN_MAX_BYTES: usize = 1 << 20;
 /// The largest region of inline bodies, in bytes.
-pub const REGION_LEN_MAX_BYTES: usize = 8 << 20;
+pub const REGION_LEN_MAX_BYTES: usize = 16 << 20;
 /// The largest record object, in bytes.
 pub const RECORD_LEN_MAX_BYTES: u64 =
     (PRELUDE_LEN + 2 * HEAD_LEN_MAX_BYTES + REGION_LEN_MAX_BYTES) as u64;
@@ -35,8 +36,8 @@ pub const WRAPS_MAX: usize = 64;
 pub const POLICIES_MAX: usize = 64;
 /// Bytes of sealed metadata: nonce 12 | ciphertext 56 | tag 16.
 pub const META_LEN: usize = 84;
-/// Bytes of a sealed extent: nonce 12 | ciphertext 24 | tag 16.
-pub const EXTENT_LEN: usize = 52;
+/// Bytes of a sealed extent: nonce 12 | ciphertext 32 | tag 16.
+pub const EXTENT_LEN: usize = 60;
 /// Names the statement at the end of the head instead of one that is carried along.
 pub const THIS_COMMIT: u16 = u16::MAX;
 /// Content flag: the body is an object of its own.
@@ -151,6 +152,19 @@ pub struct Head {
 }
 
 impl Head {
+    /// Returns what to remember of this version, which stands in the object of that hash.
+    pub(super) fn mark(&self, object_hash: [u8; 32]) -> Mark {
+        let parts = self.slots.iter().flat_map(|s| s.parts.iter().map(|p| (s.slot, p)));
+        let sections = parts.filter(|(_, p)| p.content.version > 0).map(|(slot, p)| SectionMark {
+            slot,
+            part: p.number,
+            version: p.content.version,
+            content: first_8(&p.content.hash(&self.realm, self.record, slot, p.number)),
+        });
+        let sections = sections.collect();
+        Mark { version: self.version, object_hash, profile: self.profile, sections }
+    }
+
     /// Returns the bytes of the head without the committer's statement.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut w = Writer::new();
@@ -270,6 +284,11 @@ pub struct UncheckedRecord {
 }
 
 impl UncheckedRecord {
+    /// Returns what to remember of this version.
+    pub(super) fn mark(&self) -> Mark {
+        self.head.mark(self.object_hash)
+    }
+
     /// Reads a record object.
     ///
     /// # Errors
@@ -331,6 +350,10 @@ pub fn seal_head(head: &Head) -> Result<(Vec<u8>, [u8; 32])> {
 
 fn head_hash(prelude_and_head: &[u8]) -> [u8; 32] {
     hash::sha256(&[b"chartfs1 head", prelude_and_head])
+}
+
+fn first_8(hash: &[u8; 32]) -> [u8; 8] {
+    *hash.first_chunk().expect("8 of 32 bytes")
 }
 
 fn count8(n: usize) -> u8 {

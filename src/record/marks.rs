@@ -1,5 +1,5 @@
-//! The newest version of every record that this workstation has seen: the bucket cannot show it an
-//! older one again.
+//! The newest version of every record, and the newest state of every chain, that this workstation
+//! has seen: the bucket cannot show it an older one again.
 //!
 //! Kept in memory and written to a crash-safe file in batches; what a power cut takes is at most
 //! the last batch, and a lost mark never makes a record unreadable. The values are versions and
@@ -13,23 +13,97 @@ use redb::{Database, ReadableDatabase, TableDefinition};
 
 use super::RecordId;
 use crate::error::{Error, Kind, Result};
+use crate::realm::ChainMarks;
+use crate::wire::{Reader, Writer};
 
-const MARKS: TableDefinition<'_, &[u8; 16], &[u8; 40]> = TableDefinition::new("marks");
+const MARKS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("marks");
+const CHAINS: TableDefinition<'_, &str, (u64, &[u8; 32])> = TableDefinition::new("chains");
 const CAPSULES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("capsules");
 
 /// The newest version seen of one record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The version.
     pub version: u64,
     /// SHA-256 of the object.
     pub object_hash: [u8; 32],
+    /// The profile.
+    pub profile: u8,
+    /// The parts that were ever written, in the order of the head.
+    pub sections: Vec<SectionMark>,
+}
+
+/// The newest version seen of one part of a section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SectionMark {
+    /// The slot.
+    pub slot: u16,
+    /// The part.
+    pub part: u16,
+    /// The version of its content.
+    pub version: u64,
+    /// The first bytes of the content's hash.
+    pub content: [u8; 8],
+}
+
+impl Mark {
+    /// Returns what was seen of a part.
+    pub fn section(&self, slot: u16, part: u16) -> Option<&SectionMark> {
+        self.sections.iter().find(|s| s.slot == slot && s.part == part)
+    }
+
+    /// Returns the version of a slot's first part; 0 when it was never written.
+    pub fn version_of(&self, slot: u16) -> u64 {
+        self.section(slot, 0).map_or(0, |s| s.version)
+    }
+
+    /// Returns the stored bytes: version u64 | object hash 32 | profile u8 | any number of
+    /// (slot u16 | part u16 | version u64 | first 8 bytes of the content's hash).
+    fn to_bytes(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.u64(self.version).bytes(&self.object_hash).u8(self.profile);
+        for s in &self.sections {
+            w.u16(s.slot).u16(s.part).u64(s.version).bytes(&s.content);
+        }
+        w.into_bytes()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let mut r = Reader::new(bytes, "a high-water mark");
+        let (version, object_hash, profile) = (r.u64()?, r.array()?, r.u8()?);
+        let mut sections = Vec::new();
+        while r.remaining() > 0 {
+            let (slot, part, version) = (r.u16()?, r.u16()?, r.u64()?);
+            sections.push(SectionMark { slot, part, version, content: r.array()? });
+        }
+        Ok(Self { version, object_hash, profile, sections })
+    }
 }
 
 #[derive(Default)]
 struct Recent {
     marks: HashMap<RecordId, Mark>,
     unwritten: Vec<RecordId>,
+    chains: HashMap<String, (u64, [u8; 32])>,
+    unwritten_chains: Vec<String>,
+}
+
+struct Batch {
+    marks: Vec<(RecordId, Mark)>,
+    chains: Vec<(String, (u64, [u8; 32]))>,
+}
+
+impl Recent {
+    fn take_unwritten(&mut self) -> Batch {
+        let ids = std::mem::take(&mut self.unwritten);
+        let names = std::mem::take(&mut self.unwritten_chains);
+        let mark = |id: RecordId| Some((id, self.marks.get(&id)?.clone()));
+        let chain = |name: String| self.chains.get(&name).copied().map(|seen| (name, seen));
+        Batch {
+            marks: ids.into_iter().filter_map(mark).collect(),
+            chains: names.into_iter().filter_map(chain).collect(),
+        }
+    }
 }
 
 /// High-water marks, and the capsules that this user made.
@@ -62,6 +136,7 @@ impl Marks {
         })?;
         let write = file.begin_write().map_err(broken)?;
         write.open_table(MARKS).map_err(broken)?;
+        write.open_table(CHAINS).map_err(broken)?;
         write.open_table(CAPSULES).map_err(broken)?;
         write.commit().map_err(broken)?;
         Ok(Self { file: Some(file), recent: Mutex::default() })
@@ -77,20 +152,15 @@ impl Marks {
     /// `Integrity` when the file cannot be read.
     pub fn get(&self, record: RecordId) -> Result<Option<Mark>> {
         if let Some(mark) = self.lock().marks.get(&record) {
-            return Ok(Some(*mark));
+            return Ok(Some(mark.clone()));
         }
         let Some(file) = &self.file else { return Ok(None) };
         let read = file.begin_read().map_err(broken)?;
         let table = read.open_table(MARKS).map_err(broken)?;
-        let mark = table.get(&record.0).map_err(broken)?.map(|value| {
-            let (version, hash) = value.value().split_at(8);
-            Mark {
-                version: u64::from_le_bytes(version.try_into().expect("split at eight")),
-                object_hash: hash.try_into().expect("32 bytes follow"),
-            }
-        });
-        if let Some(mark) = mark {
-            self.lock().marks.insert(record, mark);
+        let stored = table.get(&record.0).map_err(broken)?;
+        let mark = stored.map(|value| Mark::from_bytes(value.value())).transpose()?;
+        if let Some(mark) = &mark {
+            self.lock().marks.insert(record, mark.clone());
         }
         Ok(mark)
     }
@@ -111,17 +181,15 @@ impl Marks {
     /// `NoSpace` or `Internal` when the file cannot be written; nothing is lost in memory.
     pub fn write(&self) -> Result<()> {
         let Some(file) = &self.file else { return Ok(()) };
-        let batch: Vec<(RecordId, Mark)> = {
-            let mut recent = self.lock();
-            let unwritten = std::mem::take(&mut recent.unwritten);
-            unwritten.into_iter().filter_map(|id| Some((id, *recent.marks.get(&id)?))).collect()
-        };
-        if batch.is_empty() {
+        let batch = self.lock().take_unwritten();
+        if batch.marks.is_empty() && batch.chains.is_empty() {
             return Ok(());
         }
-        let result = write_marks(file, &batch);
+        let result = write_batch(file, &batch);
         if result.is_err() {
-            self.lock().unwritten.extend(batch.iter().map(|(id, _)| *id));
+            let mut recent = self.lock();
+            recent.unwritten.extend(batch.marks.into_iter().map(|(id, _)| id));
+            recent.unwritten_chains.extend(batch.chains.into_iter().map(|(chain, _)| chain));
         }
         result
     }
@@ -149,15 +217,41 @@ impl Marks {
     }
 }
 
-fn write_marks(file: &Database, batch: &[(RecordId, Mark)]) -> Result<()> {
+impl ChainMarks for Marks {
+    fn newest(&self, chain: &str) -> Result<Option<(u64, [u8; 32])>> {
+        if let Some(seen) = self.lock().chains.get(chain) {
+            return Ok(Some(*seen));
+        }
+        let Some(file) = &self.file else { return Ok(None) };
+        let read = file.begin_read().map_err(broken)?;
+        let table = read.open_table(CHAINS).map_err(broken)?;
+        let stored = table.get(chain).map_err(broken)?;
+        let seen = stored.map(|value| (value.value().0, *value.value().1));
+        if let Some(seen) = seen {
+            self.lock().chains.insert(chain.to_owned(), seen);
+        }
+        Ok(seen)
+    }
+
+    fn raise(&self, chain: &str, seq: u64, hash: [u8; 32]) {
+        let mut recent = self.lock();
+        if recent.chains.get(chain).is_none_or(|(seen, _)| *seen < seq) {
+            recent.chains.insert(chain.to_owned(), (seq, hash));
+            recent.unwritten_chains.push(chain.to_owned());
+        }
+    }
+}
+
+fn write_batch(file: &Database, batch: &Batch) -> Result<()> {
     let write = file.begin_write().map_err(broken)?;
     {
         let mut table = write.open_table(MARKS).map_err(broken)?;
-        for (id, mark) in batch {
-            let mut value = [0; 40];
-            value[..8].copy_from_slice(&mark.version.to_le_bytes());
-            value[8..].copy_from_slice(&mark.object_hash);
-            table.insert(&id.0, &value).map_err(broken)?;
+        for (id, mark) in &batch.marks {
+            table.insert(&id.0, mark.to_bytes().as_slice()).map_err(broken)?;
+        }
+        let mut table = write.open_table(CHAINS).map_err(broken)?;
+        for (chain, (seq, hash)) in &batch.chains {
+            table.insert(chain.as_str(), (*seq, hash)).map_err(broken)?;
         }
     }
     write.commit().map_err(broken)
@@ -176,12 +270,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state.redb");
         let id = RecordId([1; 16]);
-        let mark = |version| Mark { version, object_hash: [9; 32] };
+        let section = SectionMark { slot: 8, part: 0, version: 3, content: [7; 8] };
+        let sections = vec![section, SectionMark { part: 1, ..section }];
+        let mark = |version| Mark {
+            version,
+            object_hash: [9; 32],
+            profile: 2,
+            sections: sections.clone(),
+        };
         {
             let marks = Marks::open(&path).unwrap();
             marks.raise(id, mark(5));
             marks.raise(id, mark(4));
             assert_eq!(marks.get(id).unwrap(), Some(mark(5)));
+            ChainMarks::raise(&marks, "realm", 7, [6; 32]);
+            ChainMarks::raise(&marks, "realm", 6, [5; 32]);
             marks.write().unwrap();
             marks.put_capsule(b"clause", b"sealed").unwrap();
             let second = Marks::open(&path);
@@ -189,6 +292,7 @@ mod tests {
         }
         let marks = Marks::open(&path).unwrap();
         assert_eq!(marks.get(id).unwrap(), Some(mark(5)));
+        assert_eq!(marks.newest("realm").unwrap(), Some((7, [6; 32])));
         assert_eq!(marks.capsule(b"clause").unwrap().unwrap(), b"sealed");
     }
 

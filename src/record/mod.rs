@@ -22,6 +22,7 @@ pub mod seal;
 mod commit;
 mod capsules;
 pub mod external;
+pub mod check;
 mod names;
 
 use std::collections::HashMap;
@@ -44,6 +45,7 @@ use crate::wire::{Reader, Writer};
 use format::{FormatId, Slot};
 use head::{Head, RECORD_LEN_MAX_BYTES, UncheckedRecord};
 use marks::Marks;
+use proof::{Proof, Prover};
 use statement::Statement;
 
 pub use commit::{Body, Committed, SlotWrite};
@@ -53,7 +55,7 @@ pub use open::{Opened, Sight};
 /// The profile number of a directory.
 pub const DIRECTORY_PROFILE: u8 = 255;
 /// How many proven records are kept in memory, at most.
-const RECORDS_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
+pub(crate) const RECORDS_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 /// How many bytes of proven records are kept in memory, at most.
 const RECORDS_MAX_BYTES: usize = 48 << 20;
 
@@ -168,9 +170,26 @@ pub struct Record {
 }
 
 impl Record {
+    fn new(located: Located, unchecked: UncheckedRecord, etag: Version, proof: Proof) -> Self {
+        Self {
+            located,
+            head: unchecked.head,
+            statement: unchecked.statement,
+            committer: (*proof.committer).clone(),
+            region: unchecked.region,
+            object_hash: unchecked.object_hash,
+            etag,
+            opened: Mutex::default(),
+        }
+    }
+
     /// Returns the version of the record.
     pub fn version(&self) -> u64 {
         self.head.version
+    }
+
+    fn mark(&self) -> marks::Mark {
+        self.head.mark(self.object_hash)
     }
 
     /// Returns the hash of the whole object: two records of one hash are the same.
@@ -189,7 +208,7 @@ pub struct Records {
     keyring: Arc<Keyring>,
     marks: Arc<Marks>,
     cache: Mutex<Cache>,
-    proven_statements: Mutex<LruCache<[u8; 32], Arc<Author>>>,
+    prover: Prover,
     own_capsules: tokio::sync::Mutex<HashMap<Vec<crate::key::attribute::EpochAttribute>, [u8; 32]>>,
 }
 
@@ -201,12 +220,13 @@ struct Cache {
 impl Records {
     /// Opens the records of a realm for one user.
     pub fn new(realm: Arc<Realm>, keyring: Arc<Keyring>, marks: Arc<Marks>) -> Self {
+        realm.remember_in(marks.clone());
         Self {
             realm,
             keyring,
             marks,
             cache: Mutex::new(Cache { records: LruCache::new(RECORDS_MAX), bytes: 0 }),
-            proven_statements: Mutex::new(LruCache::new(RECORDS_MAX)),
+            prover: Prover::new(),
             own_capsules: tokio::sync::Mutex::default(),
         }
     }
@@ -226,12 +246,21 @@ impl Records {
         &self.marks
     }
 
-    /// Returns a proven record, at most `max_age` old.
+    /// Returns a proven record, at most `max_age` old; `policy` is the one in force in its folder.
     ///
     /// # Errors
-    /// `Integrity` when it is missing, not proven, or older than one seen before.
-    pub async fn load(&self, located: Located, max_age: Duration) -> Result<Arc<Record>> {
+    /// `Integrity` when it is missing, not proven, older than one seen before, or was not written
+    /// under the policy in force or one that it replaced.
+    pub async fn load(
+        &self,
+        located: Located,
+        policy: &PolicyRef,
+        max_age: Duration,
+    ) -> Result<Arc<Record>> {
         let cached = self.cached(located.record);
+        if let Some((_, record)) = &cached {
+            self.check_cached(record, located, policy).await?;
+        }
         if let Some((seen, record)) = &cached {
             if seen.elapsed() <= max_age {
                 return Ok(record.clone());
@@ -257,9 +286,23 @@ impl Records {
                 .because(format!("record {} is named by a signed directory", located.record))
         })?;
         let unchecked = UncheckedRecord::parse(&object.bytes)?;
-        let record = Arc::new(self.prove(located, unchecked, object.version).await?);
+        let record = Arc::new(self.admit(located, policy, unchecked, object.version).await?);
         self.keep(record.clone());
         Ok(record)
+    }
+
+    /// Proves of a record in memory that it is the one asked for, in this folder.
+    async fn check_cached(
+        &self,
+        record: &Record,
+        located: Located,
+        policy: &PolicyRef,
+    ) -> Result<()> {
+        if record.located != located {
+            return Err(Error::damaged("a record stands under the name of another"));
+        }
+        let in_force = self.in_force(record, policy).await?;
+        self.check_policies(record, &in_force).await
     }
 
     /// Returns a record that is in memory, however old.
@@ -271,8 +314,13 @@ impl Records {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Keeps a record in memory, unless a newer version came first.
     fn keep(&self, record: Arc<Record>) {
         let mut cache = self.lock_cache();
+        let known = cache.records.peek(&record.located.record);
+        if known.is_some_and(|(_, k)| k.version() > record.version()) {
+            return;
+        }
         cache.bytes += record.memory_bytes();
         let id = record.located.record;
         if let Some((_, (_, old))) = cache.records.push(id, (Instant::now(), record)) {

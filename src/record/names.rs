@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::commit::{Body, Committed, SlotWrite};
-use super::directory::{NAMES_SLOT, Table};
+use super::directory::{NAMES_SLOT, TABLE_LEN_MAX_BYTES, Table};
 use super::format::Measure;
 use super::open::Sight;
 use super::{DIRECTORY_PROFILE, Located, PolicyRef, Record, Records};
@@ -25,6 +25,8 @@ pub struct Names {
     pub record: Arc<Record>,
     /// Its entries; empty when its names are closed to the user.
     pub table: Arc<Table>,
+    /// The policy in force in it.
+    pub policy: PolicyRef,
 }
 
 impl Records {
@@ -38,7 +40,9 @@ impl Records {
         policy: &PolicyRef,
         max_age: Duration,
     ) -> Result<Names> {
-        match self.may_read(policy, NAMES).await? {
+        let record = self.load(located, policy, max_age).await?;
+        let policy = self.in_force(&record, policy).await?;
+        match self.may_read(&policy, NAMES).await? {
             Sight::Open => {}
             Sight::Closed => return Err(Error::new(Kind::Denied, "the folder is closed to you")),
             Sight::Expired => {
@@ -46,9 +50,8 @@ impl Records {
                     .because("the certificate behind your attribute has ended"));
             }
         }
-        let record = self.load(located, max_age).await?;
         let table = self.table_of(&record).await?;
-        Ok(Names { record, table })
+        Ok(Names { record, table, policy })
     }
 
     async fn table_of(&self, record: &Arc<Record>) -> Result<Arc<Table>> {
@@ -64,6 +67,9 @@ impl Records {
         let (Some(part), Some(opened)) = (part, parts.last()) else {
             return Err(Error::damaged("a directory has no names"));
         };
+        if opened.meta.body_len > TABLE_LEN_MAX_BYTES {
+            return Err(Error::damaged("a directory is over its limit"));
+        }
         let bytes = if part.content.is_external() {
             self.read_external(part, opened, 0..opened.meta.body_len).await?
         } else {
@@ -85,7 +91,8 @@ impl Records {
     }
 
     /// Changes a directory's table by compare-and-swap: `change` runs again on top of whatever
-    /// somebody else committed first. It returns whether anything is to be written.
+    /// somebody else committed first. It is told whether
+    /// the table is fresh from the bucket, and returns whether anything is to be written.
     ///
     /// # Errors
     /// Whatever `change` returns; `Denied` when the user may neither add nor remove; `Conflict`
@@ -95,14 +102,14 @@ impl Records {
         located: Located,
         policy: &PolicyRef,
         keeps_history: bool,
-        mut change: impl FnMut(&mut Table) -> Result<(bool, T)>,
+        mut change: impl FnMut(&mut Table, bool) -> Result<(bool, T)>,
     ) -> Result<T> {
         let mut max_age = Duration::MAX;
         for attempt in 0..TRIES_MAX {
             let names = self.names(located, policy, max_age).await?;
             let mut table = (*names.table).clone();
             // On a table from memory a refusal may be out of date: only a fresh one counts.
-            let (is_changed, answer) = match change(&mut table) {
+            let (is_changed, answer) = match change(&mut table, max_age == Duration::ZERO) {
                 Err(_) if max_age == Duration::MAX => {
                     max_age = Duration::ZERO;
                     continue;
@@ -120,7 +127,7 @@ impl Records {
                 append: false,
             };
             let committed = self
-                .commit(&names.record, DIRECTORY_PROFILE, policy, vec![write], keeps_history)
+                .commit(&names.record, DIRECTORY_PROFILE, &names.policy, vec![write], keeps_history)
                 .await?;
             if let Committed::Done(_) = committed {
                 return Ok(answer);

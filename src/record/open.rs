@@ -117,6 +117,9 @@ impl Records {
             return Err(Error::damaged("a section that was never written is not empty"));
         }
         let extent = Extent::open(&cipher, &part.extent, record.region.len() as u64)?;
+        if !part.content.is_external() && sealed_len(meta.body_len) > extent.capacity {
+            return Err(Error::damaged("a section is longer than its place in the record"));
+        }
         let chunk_hashes = tokio::sync::OnceCell::new();
         let opened = Arc::new(Opened { cipher, data_key, meta, extent, chunk_hashes });
         let mut all = record.opened.lock().unwrap_or_else(PoisonError::into_inner);
@@ -170,7 +173,7 @@ impl Records {
         }
         let mut authorities = Vec::with_capacity(rows.len());
         for row in rows {
-            let state = self.realm.authority(&row.what.attribute.authority).await?;
+            let state = self.realm.named_authority(&row.what.attribute.authority).await?;
             authorities.push(state.public.clone());
         }
         let keyring = self.keyring.clone();
@@ -191,9 +194,9 @@ impl Records {
     pub fn inline_body(&self, record: &Record, part: &Part, opened: &Opened) -> Result<Vec<u8>> {
         let start = usize::try_from(opened.extent.offset).unwrap_or(usize::MAX);
         let len = usize::try_from(sealed_len(opened.meta.body_len)).unwrap_or(usize::MAX);
-        let sealed = start.checked_add(len).and_then(|end| record.region.get(start..end));
-        let sealed = sealed
-            .filter(|s| s.len() as u64 <= opened.extent.capacity)
+        let sealed = start
+            .checked_add(len)
+            .and_then(|end| record.region.get(start..end))
             .ok_or_else(|| Error::damaged("a section points outside its record"))?;
         opened.cipher.open_body(sealed, opened.meta.body_len, &part.content.body)
     }

@@ -1,31 +1,56 @@
 //! From what the bucket said to a proven record.
+//!
+//! Two halves. [`Prover`] needs no key and no memory: who signed was entitled, everything is signed,
+//! and it is whole. [`Records`] adds what only a reader in a place can say: the policies are those
+//! of this folder, and nothing went back since the last time.
 
-use std::sync::{Arc, PoisonError};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use lru::LruCache;
 
 use super::head::{Head, Part, THIS_COMMIT, UncheckedRecord};
-use super::marks::Mark;
+use super::marks::{Mark, SectionMark};
 use super::statement::{DOMAIN, Statement};
-use super::{Located, Record, Records, profile_slots, section_name};
+use super::{
+    DIRECTORY_PROFILE, Located, PolicyRef, RECORDS_MAX, Record, Records, profile_slots,
+    section_name,
+};
 use crate::error::{Error, Result};
 use crate::key::hash;
-use crate::realm::Author;
 use crate::realm::policy::BoundPolicy;
+use crate::realm::{Author, Realm};
 use crate::store::Version;
 
 /// Nanoseconds of a second.
 const NS_PER_S: i64 = 1_000_000_000;
 
-impl Records {
-    /// Proves a record: it is the one asked for, whole, not older than one seen before, and every
-    /// section in it was written by somebody whom the write policy let.
+/// Proves records without any key; what was proven once is kept.
+pub(super) struct Prover {
+    statements: Mutex<LruCache<[u8; 32], Arc<Author>>>,
+}
+
+/// Who committed a record, and the policy that it was judged by.
+pub(super) struct Proof {
+    pub(super) committer: Arc<Author>,
+    policy: Arc<BoundPolicy>,
+}
+
+impl Prover {
+    pub(super) fn new() -> Self {
+        Self { statements: Mutex::new(LruCache::new(RECORDS_MAX)) }
+    }
+
+    /// Proves a record: it is the one asked for, whole, and every section in it was written by
+    /// somebody whom the write policy that the author names let.
     pub(super) async fn prove(
         &self,
+        realm: &Realm,
         located: Located,
-        unchecked: UncheckedRecord,
-        etag: Version,
-    ) -> Result<Record> {
+        unchecked: &UncheckedRecord,
+    ) -> Result<Proof> {
         let head = &unchecked.head;
-        let is_it = head.realm == self.realm.id()
+        let is_it = head.realm == realm.id()
             && head.record == located.record
             && head.birth == located.birth;
         if !is_it {
@@ -38,39 +63,13 @@ impl Records {
         if hash::sha256(&[&unchecked.region]) != head.region_hash {
             return Err(Error::damaged("the bodies of a record are not the ones signed"));
         }
-        let mark = Mark { version: head.version, object_hash: unchecked.object_hash };
-        self.check_mark(located, mark)?;
-        let committer = self.prove_commit(&unchecked).await?;
-        self.prove_sections(&unchecked).await?;
-        self.marks.raise(located.record, mark);
-        Ok(Record {
-            located,
-            head: unchecked.head,
-            statement: unchecked.statement,
-            committer: (*committer).clone(),
-            region: unchecked.region,
-            object_hash: unchecked.object_hash,
-            etag,
-            opened: std::sync::Mutex::default(),
-        })
-    }
-
-    fn check_mark(&self, located: Located, now: Mark) -> Result<()> {
-        match self.marks.get(located.record)? {
-            Some(seen) if now.version < seen.version => {
-                Err(Error::damaged("the bucket shows an older version of a record")
-                    .because(format!("version {} after version {}", now.version, seen.version))
-                    .hint("somebody rolled the bucket back; ask who restores it"))
-            }
-            Some(seen) if now.version == seen.version && now.object_hash != seen.object_hash => {
-                Err(Error::damaged("the bucket shows two different records of one version"))
-            }
-            _ => Ok(()),
-        }
+        let proof = self.prove_commit(realm, unchecked).await?;
+        self.prove_sections(realm, unchecked).await?;
+        Ok(proof)
     }
 
     /// Proves the newest statement: it is over this head, under the head's policy.
-    async fn prove_commit(&self, unchecked: &UncheckedRecord) -> Result<Arc<Author>> {
+    async fn prove_commit(&self, realm: &Realm, unchecked: &UncheckedRecord) -> Result<Proof> {
         let (head, statement) = (&unchecked.head, &unchecked.statement);
         let fits = statement.head == unchecked.head_hash
             && statement.version == head.version
@@ -78,18 +77,27 @@ impl Records {
         if !fits {
             return Err(Error::damaged("a record's statement is over another head"));
         }
-        let author = self.prove_statement(head, statement).await?;
+        let committer = self.prove_statement(realm, head, statement).await?;
         let policy =
-            self.realm.policy(&statement.policy.hash, statement.policy.patient.as_ref()).await?;
+            realm.policy(&statement.policy.hash, statement.policy.patient.as_ref()).await?;
         let is_new = head.slots.iter().flat_map(|s| &s.parts).all(|p| p.content.version == 0);
-        let may = may_commit(&author, &policy, head) || (author.is_administrator && is_new);
-        if may { Ok(author) } else { Err(Error::damaged("a record was committed by an outsider")) }
+        let may = may_commit(&committer, &policy, head) || (committer.is_administrator && is_new);
+        if may {
+            Ok(Proof { committer, policy })
+        } else {
+            Err(Error::damaged("a record was committed by an outsider"))
+        }
     }
 
-    async fn prove_statement(&self, head: &Head, statement: &Statement) -> Result<Arc<Author>> {
+    async fn prove_statement(
+        &self,
+        realm: &Realm,
+        head: &Head,
+        statement: &Statement,
+    ) -> Result<Arc<Author>> {
         let hash = statement.hash(&head.realm, head.record);
         let known = {
-            let mut proven = self.proven_statements.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut proven = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
             proven.get(&hash).cloned()
         };
         if let Some(author) = known {
@@ -99,24 +107,18 @@ impl Records {
         statement.author.verify(DOMAIN, &message, &statement.signature)?;
         let time_unix_s = statement.time_unix_ns.div_euclid(NS_PER_S);
         let author =
-            self.realm.author(statement.author, &statement.certificates, time_unix_s).await?;
-        let author = Arc::new(author);
-        let mut proven = self.proven_statements.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::new(realm.author(statement.author, &statement.certificates, time_unix_s).await?);
+        let mut proven = self.statements.lock().unwrap_or_else(PoisonError::into_inner);
         proven.put(hash, author.clone());
         Ok(author)
     }
 
-    async fn prove_sections(&self, unchecked: &UncheckedRecord) -> Result<()> {
+    async fn prove_sections(&self, realm: &Realm, unchecked: &UncheckedRecord) -> Result<()> {
         let head = &unchecked.head;
         for slot in &head.slots {
             for part in &slot.parts {
-                let statement = match part.statement {
-                    THIS_COMMIT => &unchecked.statement,
-                    i => head.statements.get(usize::from(i)).ok_or_else(|| {
-                        Error::damaged("a section names a statement that is not there")
-                    })?,
-                };
-                self.prove_section(head, slot.slot, part, statement).await?;
+                let statement = vouching(head, &unchecked.statement, part)?;
+                self.prove_section(realm, head, slot.slot, part, statement).await?;
             }
         }
         Ok(())
@@ -124,6 +126,7 @@ impl Records {
 
     async fn prove_section(
         &self,
+        realm: &Realm,
         head: &Head,
         slot: u16,
         part: &Part,
@@ -133,11 +136,11 @@ impl Records {
         if !statement.names(slot, part.number, &content) {
             return Err(Error::damaged("a section is not the one that its author signed"));
         }
-        let author = self.prove_statement(head, statement).await?;
+        let author = self.prove_statement(realm, head, statement).await?;
         let policy =
-            self.realm.policy(&statement.policy.hash, statement.policy.patient.as_ref()).await?;
+            realm.policy(&statement.policy.hash, statement.policy.patient.as_ref()).await?;
         // A section that was never written is made with the record, by whoever makes the record;
-        // `open` checks that it is empty.
+        // `open` checks that it is empty, and the marks that nothing was there before.
         let never_written = part.content.version == 0 && !part.content.is_external();
         if never_written || author.satisfies(&policy.rights(section_name(slot)).write) {
             Ok(())
@@ -145,6 +148,121 @@ impl Records {
             Err(Error::damaged("a section was written by somebody who may not")
                 .because(format!("section {}", section_name(slot))))
         }
+    }
+}
+
+/// Returns the statement that vouches for a part.
+pub(super) fn vouching<'a>(
+    head: &'a Head,
+    newest: &'a Statement,
+    part: &Part,
+) -> Result<&'a Statement> {
+    match part.statement {
+        THIS_COMMIT => Ok(newest),
+        i => head
+            .statements
+            .get(usize::from(i))
+            .ok_or_else(|| Error::damaged("a section names a statement that is not there")),
+    }
+}
+
+/// Proves that no section of `seen` went back or vanished in `now`, a later version: only a writer
+/// of a section replaces it, and only with a later version of it.
+///
+/// A committer who may write one section only could otherwise put back an old version of another,
+/// which its author did sign, or leave it out.
+pub(super) fn prove_follows(seen: &Mark, now: &Mark, proof: &Proof) -> Result<()> {
+    if seen.profile != now.profile {
+        // Another format has other sections: all of them are made anew.
+        let may_write = |s: &SectionMark| {
+            proof.committer.satisfies(&proof.policy.rights(section_name(s.slot)).write)
+        };
+        let may =
+            proof.committer.satisfies(&proof.policy.remove) || seen.sections.iter().all(may_write);
+        return if may { Ok(()) } else { Err(went_back("all of them")) };
+    }
+    for s in &seen.sections {
+        let keeps = match now.section(s.slot, s.part) {
+            Some(n) => n.version > s.version || (n == s),
+            // Who replaced the whole slot took the parts beside the first with it.
+            None => s.part != 0 && now.version_of(s.slot) > seen.version_of(s.slot),
+        };
+        if !keeps {
+            return Err(went_back(section_name(s.slot)));
+        }
+    }
+    Ok(())
+}
+
+fn went_back(section: &str) -> Error {
+    Error::damaged("a commit takes a section back that somebody else wrote")
+        .because(format!("section {section}"))
+}
+
+impl Records {
+    /// Takes a record in that came from the bucket: proven, of this folder, and not going back.
+    pub(super) async fn admit(
+        &self,
+        located: Located,
+        in_force: &PolicyRef,
+        unchecked: UncheckedRecord,
+        etag: Version,
+    ) -> Result<Record> {
+        self.realm.check_newest()?;
+        let proof = self.prover.prove(&self.realm, located, &unchecked).await?;
+        let mark = unchecked.mark();
+        self.check_mark(located, &mark, &proof)?;
+        let record = Record::new(located, unchecked, etag, proof);
+        let in_force = self.in_force(&record, in_force).await?;
+        self.check_policies(&record, &in_force).await?;
+        self.marks.raise(located.record, mark);
+        Ok(record)
+    }
+
+    fn check_mark(&self, located: Located, now: &Mark, proof: &Proof) -> Result<()> {
+        match self.marks.get(located.record)? {
+            Some(seen) if now.version < seen.version => {
+                Err(Error::damaged("the bucket shows an older version of a record")
+                    .because(format!("version {} after version {}", now.version, seen.version))
+                    .hint("somebody rolled the bucket back; ask who restores it"))
+            }
+            Some(seen) if now.version == seen.version && now.object_hash != seen.object_hash => {
+                Err(Error::damaged("the bucket shows two different records of one version"))
+            }
+            Some(seen) if now.version > seen.version => prove_follows(&seen, now, proof),
+            _ => Ok(()),
+        }
+    }
+
+    /// Returns the policy in force in a directory: the one that its name was given, or one that
+    /// replaced it since and that the directory's own head names. So whoever manages a folder
+    /// needs no right over the folder that it stands in.
+    pub(super) async fn in_force(&self, record: &Record, given: &PolicyRef) -> Result<PolicyRef> {
+        let own = &record.head.policies[0];
+        let is_newer = record.head.profile == DIRECTORY_PROFILE
+            && own != given
+            && own.patient == given.patient
+            && self.realm.was_replaced_by(&given.hash, &own.hash).await?;
+        Ok(if is_newer { own.clone() } else { given.clone() })
+    }
+
+    /// Proves that everything in a record was judged by a policy that is, or was, in force in its
+    /// folder. A committer names the policy himself, and one that some other folder's manager made
+    /// says whatever that manager likes.
+    pub(super) async fn check_policies(&self, record: &Record, in_force: &PolicyRef) -> Result<()> {
+        let statements = record.head.statements.iter().chain([&record.statement]);
+        let named: HashSet<&PolicyRef> =
+            statements.map(|s| &s.policy).chain(&record.head.policies).collect();
+        for policy in named.into_iter().filter(|p| *p != in_force) {
+            let same_patient = policy.patient.is_none() || policy.patient == in_force.patient;
+            let was_in_force =
+                same_patient && self.realm.was_replaced_by(&policy.hash, &in_force.hash).await?;
+            if !was_in_force {
+                return Err(Error::damaged("a record is under a policy of another folder")
+                    .because(format!("record {}", record.located.record)));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -79,7 +79,7 @@ fn patch(old: &[u8], kept: &[Kept], fresh: &[Fresh], used: Option<u64>) -> Layou
             Some(extent) => {
                 let start = usize::try_from(extent.offset).expect("it lies within the region");
                 layout.region[start..start + f.sealed.len()].copy_from_slice(&f.sealed);
-                layout.extents.insert(f.key, Extent { region_used: 0, ..extent });
+                layout.extents.insert(f.key, extent);
             }
             None => layout.append(f.key, &f.sealed, len + len / 2),
         }
@@ -90,7 +90,7 @@ fn patch(old: &[u8], kept: &[Kept], fresh: &[Fresh], used: Option<u64>) -> Layou
 impl Layout {
     fn append(&mut self, key: Key, sealed: &[u8], capacity: u64) {
         let offset = self.region.len() as u64;
-        self.extents.insert(key, Extent { offset, capacity, region_used: 0 });
+        self.extents.insert(key, Extent { offset, capacity, ..Extent::default() });
         self.region.extend_from_slice(sealed);
         let end = usize::try_from(offset + capacity).expect("regions are below 16 MiB");
         let live = self.region.len();

@@ -1,13 +1,13 @@
 //! Sealing a new section version: a fresh data key, wrapped once per clause.
 
-use super::commit::{Body, Built, SlotWrite, Under};
+use super::commit::{Body, Built, SlotWrite, Under, too_many};
 use super::head::{Content, FLAG_EXTERNAL, Part, THIS_COMMIT};
 use super::meta::{Extent, Meta};
 use super::open::Opened;
 use super::{Records, section_name};
 use crate::error::{Error, Kind, Result};
 use crate::key::secret::DataKey;
-use crate::section::chunk::{CHUNKS_MAX, chunk_count, open_root};
+use crate::section::chunk::{BODY_LEN_MAX_BYTES, open_root};
 use crate::section::{Place, SectionCipher};
 use std::sync::Arc;
 
@@ -30,7 +30,9 @@ impl Records {
         let version = match (&write, &before) {
             (None, _) => 0,
             (Some(_), None) => 1,
-            (Some(_), Some(b)) => b.part.content.version + 1,
+            (Some(_), Some(b)) => {
+                b.part.content.version.checked_add(1).ok_or_else(|| too_many("versions"))?
+            }
         };
         let place = Place { realm, record: record.0, slot, part: number, version };
         let data_key = DataKey::random();
@@ -40,13 +42,13 @@ impl Records {
             .map_or([0; 32], |b| b.part.content.hash(&realm, record, slot, b.part.number));
         let meta = Meta {
             body_len: write.as_ref().map_or(0, |w| w.body.len()),
-            mtime_unix_ns: write.as_ref().map_or(0, |w| w.mtime_unix_ns),
             measure: write.as_ref().map_or_else(Default::default, |w| w.measure),
         };
-        if chunk_count(meta.body_len) > CHUNKS_MAX {
+        if meta.body_len > BODY_LEN_MAX_BYTES {
             return Err(Error::new(Kind::NoSpace, "the file is too long")
                 .because("a section holds at most 64 GiB"));
         }
+        let mtime_unix_ns = write.as_ref().map_or(0, |w| w.mtime_unix_ns);
         let body = write.map_or(Body::Bytes(Vec::new()), |w| w.body);
         let (root, flags, sealed) = self.seal_any_body(&cipher, body).await?;
         let content = Content {
@@ -59,7 +61,7 @@ impl Records {
         };
         let read = &under.bound.rights(section_name(slot)).read;
         let wraps = self.wrap(read, place, &data_key).await?;
-        let extent = Extent::default();
+        let extent = Extent { mtime_unix_ns, ..Extent::default() };
         let part = Part {
             number,
             content,

@@ -19,6 +19,8 @@ pub const CHUNK_BYTES: u64 = 1 << CHUNK_LOG2;
 pub const SEALED_CHUNK_BYTES: u64 = CHUNK_BYTES + SEAL_OVERHEAD_BYTES as u64;
 /// The most chunks in one body: 64 GiB of plaintext.
 pub const CHUNKS_MAX: u64 = 1 << 20;
+/// The longest body, in bytes of plaintext.
+pub const BODY_LEN_MAX_BYTES: u64 = CHUNKS_MAX * CHUNK_BYTES;
 
 const CHUNK_LOG2: u32 = 16;
 
@@ -114,7 +116,7 @@ impl SectionCipher {
     /// # Errors
     /// `Integrity` when length, root or any chunk is wrong.
     pub fn open_body(&self, sealed: &[u8], len: u64, root: &[u8; 32]) -> Result<Vec<u8>> {
-        if chunk_count(len) > CHUNKS_MAX || sealed_len(len) != sealed.len() as u64 {
+        if len > BODY_LEN_MAX_BYTES || sealed_len(len) != sealed.len() as u64 {
             return Err(Error::damaged("a section has another length than its author signed"));
         }
         let count = chunk_count(len);

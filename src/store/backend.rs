@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
 
 use super::name::ObjectName;
 use crate::error::Error;
@@ -146,10 +145,8 @@ pub(super) trait Backend: Send + Sync {
     /// Begins an unconditional write in parts.
     async fn upload(&self, name: &ObjectName) -> Attempt<Box<dyn Upload>>;
 
-    /// Lists what lies below `prefix` (whole segments, or empty), in the order of the names,
-    /// beginning behind `after`.
-    fn list(&self, prefix: &str, after: Option<&ObjectName>)
-    -> BoxStream<'static, Attempt<Listed>>;
+    /// Lists what lies below `prefix` (whole segments, or empty).
+    fn list(&self, prefix: &str) -> Box<dyn Pages>;
 
     /// Removes an object; an absent one counts as removed.
     async fn delete(&self, name: &ObjectName) -> Attempt<()>;
@@ -159,6 +156,13 @@ pub(super) trait Backend: Send + Sync {
 
     /// Returns how many requests were made.
     fn requests(&self) -> RequestCounts;
+}
+
+/// A listing under way.
+#[async_trait]
+pub(super) trait Pages: Send {
+    /// Returns the next page, or `None` behind the last; may be asked again after a fault.
+    async fn next(&mut self) -> Attempt<Option<Vec<Listed>>>;
 }
 
 /// A write in parts of [`PART_LEN_BYTES`], of which only the last may be shorter.

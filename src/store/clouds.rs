@@ -6,10 +6,12 @@ use std::time::Duration;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::list::PaginatedListStore;
 use object_store::multipart::MultipartStore;
 use object_store::{BackoffConfig, Certificate, ClientOptions, ObjectStore, RetryConfig};
 
 use super::backend::Counters;
+use super::fault::innermost;
 use super::location::Place;
 use super::options::StoreOptions;
 use super::profile::{AccessKeys, Profile};
@@ -49,7 +51,7 @@ pub(super) fn s3(place: &Place, options: &StoreOptions) -> Result<Remote> {
         .with_conditional_put(S3ConditionalPut::ETagMatch)
         .with_disable_bulk_delete(true)
         .with_disable_tagging(true)
-        .with_http_connector(TapConnector { counters: counters.clone() });
+        .with_http_connector(tap(options, &counters));
     // A dot in the name of the bucket does not fit the certificate of a host name.
     let path_style = options.path_style.unwrap_or(endpoint.is_some() || place.bucket.contains('.'));
     builder = builder.with_virtual_hosted_style_request(!path_style);
@@ -74,11 +76,17 @@ pub(super) fn s3(place: &Place, options: &StoreOptions) -> Result<Remote> {
         })?,
     };
     let store = Arc::new(builder.build().map_err(not_built)?);
-    Ok(remote(store, place, options, counters, format!("s3://{}", place.bucket)))
+    Ok(remote(
+        store.clone(),
+        Some(store),
+        place,
+        options,
+        counters,
+        format!("s3://{}", place.bucket),
+    ))
 }
 
-/// Returns the keys of the environment, else those of the profile. A profile that is named wins:
-/// who names it means it.
+/// Returns the keys of the environment, else those of the profile: the order of AWS's own tools.
 fn s3_keys(options: &StoreOptions, profile: &Profile) -> Result<Option<AccessKeys>> {
     match (options.var("AWS_ACCESS_KEY_ID"), options.var("AWS_SECRET_ACCESS_KEY")) {
         (Some(id), Some(secret)) => {
@@ -108,8 +116,8 @@ pub(super) fn azure(place: &Place, options: &StoreOptions) -> Result<Remote> {
         .with_retry(no_retries())
         .with_client_options(client_options(options, endpoint)?)
         .with_disable_tagging(true)
-        .with_http_connector(TapConnector { counters: counters.clone() });
-    for (name, value) in options.vars.iter().filter(|(name, _)| name.starts_with("AZURE_")) {
+        .with_http_connector(tap(options, &counters));
+    for (name, value) in options.vars.0.iter().filter(|(name, _)| name.starts_with("AZURE_")) {
         if let Ok(key) = name.to_ascii_lowercase().parse::<AzureConfigKey>() {
             builder = builder.with_config(key, value);
         }
@@ -124,7 +132,7 @@ pub(super) fn azure(place: &Place, options: &StoreOptions) -> Result<Remote> {
         }
     }
     let store = Arc::new(builder.build().map_err(not_built)?);
-    Ok(remote(store, place, options, counters, format!("az://{}", place.bucket)))
+    Ok(remote(store, None, place, options, counters, format!("az://{}", place.bucket)))
 }
 
 /// Makes the client of a Google Cloud Storage bucket; credentials come from `GOOGLE_*`.
@@ -137,18 +145,26 @@ pub(super) fn gcs(place: &Place, options: &StoreOptions) -> Result<Remote> {
         .with_bucket_name(&place.bucket)
         .with_retry(no_retries())
         .with_client_options(client_options(options, options.var("GOOGLE_BASE_URL"))?)
-        .with_http_connector(TapConnector { counters: counters.clone() });
-    for (name, value) in options.vars.iter().filter(|(name, _)| name.starts_with("GOOGLE_")) {
+        .with_http_connector(tap(options, &counters));
+    for (name, value) in options.vars.0.iter().filter(|(name, _)| name.starts_with("GOOGLE_")) {
         if let Ok(key) = name.to_ascii_lowercase().parse::<GoogleConfigKey>() {
             builder = builder.with_config(key, value);
         }
     }
     let store = Arc::new(builder.build().map_err(not_built)?);
-    Ok(remote(store, place, options, counters, format!("gs://{}", place.bucket)))
+    Ok(remote(
+        store.clone(),
+        Some(store),
+        place,
+        options,
+        counters,
+        format!("gs://{}", place.bucket),
+    ))
 }
 
 fn remote<S: ObjectStore + MultipartStore>(
     store: Arc<S>,
+    pages: Option<Arc<dyn PaginatedListStore>>,
     place: &Place,
     options: &StoreOptions,
     counters: Arc<Counters>,
@@ -157,11 +173,20 @@ fn remote<S: ObjectStore + MultipartStore>(
     Remote {
         store: store.clone(),
         parts: store,
+        pages,
         prefix: place.prefix.clone(),
         site,
         request_timeout: options.request_timeout,
         counters,
     }
+}
+
+fn tap(options: &StoreOptions, counters: &Arc<Counters>) -> TapConnector {
+    let vars =
+        ["AWS_METADATA_ENDPOINT", "AWS_ENDPOINT_URL_STS", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
+    let host = |url: &str| Some(url.split_once("://")?.1.split('/').next()?.to_owned());
+    let credential_hosts = vars.iter().filter_map(|name| host(options.var(name)?)).collect();
+    TapConnector { counters: counters.clone(), credential_hosts }
 }
 
 /// `object_store` repeats nothing by itself: it cannot know which writes may be repeated.
@@ -197,6 +222,9 @@ fn not_an_endpoint(endpoint: &str) -> Error {
         .hint("write it as http://host:port or https://host")
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
 fn not_built(error: object_store::Error) -> Error {
-    Error::new(Kind::Usage, "the bucket cannot be opened with these settings").because(error)
+    Error::new(Kind::Usage, "the bucket cannot be opened with these settings")
+        .because(innermost(&error))
+        .hint("check the variables of the cloud: AWS_*, AZURE_STORAGE_ACCOUNT_NAME, GOOGLE_*")
 }

@@ -45,13 +45,13 @@ impl Bucket {
                 Err(fault) if fault.outcome == Outcome::Unknown => {
                     lost = true;
                     // The wait comes first: a write that is still under way gets time to land.
-                    tries.wait_after(unsettled(fault)).await?;
+                    tries.wait_after(unsettled(&fault)).await?;
                     match self.settle(name, &bytes, &condition).await? {
                         Settled::Answer(put) => return Ok(put),
                         Settled::Open => {}
                     }
                 }
-                Err(fault) if lost => tries.wait_after(unsettled(fault)).await?,
+                Err(fault) if lost => tries.wait_after(unsettled(&fault)).await?,
                 Err(fault) => tries.wait_after(fault).await?,
             }
         }
@@ -90,8 +90,9 @@ impl Bucket {
     }
 }
 
-fn unsettled(fault: Fault) -> Fault {
-    Fault { error: unknown_outcome(&fault.error), ..fault }
+fn unsettled(fault: &Fault) -> Fault {
+    let (outcome, wait) = (fault.outcome, fault.wait);
+    Fault { error: unknown_outcome(&fault.error), outcome, wait }
 }
 
 fn unknown_outcome(error: &Error) -> Error {

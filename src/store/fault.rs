@@ -7,13 +7,20 @@ use std::time::Duration;
 use object_store::client::{HttpError, HttpErrorKind};
 
 use super::backend::{Fault, Outcome};
-use super::wire_tap::is_credential_host;
 use crate::error::{Error, Kind};
+
+/// Who was asked.
+#[derive(Debug)]
+pub(super) struct Asked {
+    pub(super) host: String,
+    /// Whether the request was for credentials, not for the bucket.
+    pub(super) for_credentials: bool,
+}
 
 /// An answer of a server that says no.
 #[derive(Debug)]
 pub(super) struct Refusal {
-    pub(super) host: String,
+    pub(super) asked: Asked,
     pub(super) status: u16,
     /// The error code of the store's protocol, as in `NoSuchBucket`.
     pub(super) code: Option<String>,
@@ -40,7 +47,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} answered {}", self.host, self.status)?;
+        write!(f, "{} answered {}", self.asked.host, self.status)?;
         if let Some(code) = &self.code { write!(f, " {code}") } else { Ok(()) }
     }
 }
@@ -50,20 +57,20 @@ impl StdError for Refusal {}
 /// A request that got no answer.
 #[derive(Debug)]
 pub(super) struct Unreached {
-    host: String,
+    asked: Asked,
     kind: HttpErrorKind,
     cause: String,
 }
 
 impl Unreached {
-    pub(super) fn new(host: String, error: &HttpError) -> Self {
-        Self { host, kind: error.kind(), cause: innermost(error) }
+    pub(super) fn new(asked: Asked, error: &HttpError) -> Self {
+        Self { asked, kind: error.kind(), cause: innermost(error) }
     }
 }
 
 impl fmt::Display for Unreached {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.host, self.cause)
+        write!(f, "{}: {}", self.asked.host, self.cause)
     }
 }
 
@@ -71,7 +78,7 @@ impl StdError for Unreached {}
 
 /// Returns the text at the end of the chain: the cause itself, without URLs and without what a
 /// request carried.
-fn innermost(error: &(dyn StdError + 'static)) -> String {
+pub(super) fn innermost(error: &(dyn StdError + 'static)) -> String {
     let mut error = error;
     while let Some(source) = error.source() {
         error = source;
@@ -117,13 +124,13 @@ pub(super) fn timed_out(site: &str, after: Duration) -> Fault {
 }
 
 fn not_reached(unreached: &Unreached, site: &str) -> Fault {
-    if is_credential_host(&unreached.host) {
-        return Error::new(Kind::Denied, format!("there are no credentials for {site}"))
-            .because(format!(
-                "neither the environment nor a profile has keys, and {} did not answer",
-                unreached.host
-            ))
-            .hint("set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE")
+    if unreached.asked.for_credentials {
+        return no_credentials(unreached, site);
+    }
+    if unreached.cause.contains("certificate") {
+        return Error::new(Kind::Unavailable, format!("the certificate of {site} is not trusted"))
+            .because(unreached)
+            .hint("set AWS_CA_BUNDLE to the certificates of the authority that signed it")
             .into();
     }
     let outcome = match unreached.kind {
@@ -136,7 +143,23 @@ fn not_reached(unreached: &Unreached, site: &str) -> Fault {
     Fault { error, outcome, wait: None }
 }
 
+fn no_credentials(why: &dyn fmt::Display, site: &str) -> Fault {
+    let error = Error::new(Kind::Denied, format!("there are no credentials for {site}"))
+        .because(format!("none are set, and there are none to be had from the machine: {why}"));
+    let hint = match site.split_once("://") {
+        Some(("az", _)) => {
+            "set AZURE_STORAGE_ACCOUNT_KEY, or the AZURE_ variables of a client secret"
+        }
+        Some(("gs", _)) => "set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account",
+        _ => "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+    };
+    error.hint(hint).into()
+}
+
 fn refused(refusal: &Refusal, site: &str) -> Fault {
+    if refusal.asked.for_credentials {
+        return no_credentials(refusal, site);
+    }
     let outcome = match refusal.status {
         429 => Outcome::NotApplied,
         409 if refusal.is(&["ConditionalRequestConflict", "OperationAborted"]) => {
@@ -212,7 +235,8 @@ mod tests {
 
     fn refusal(status: u16, code: &str) -> Refusal {
         let code = (!code.is_empty()).then(|| code.to_owned());
-        Refusal { host: "h".into(), status, code, region: None, wait: None }
+        let asked = Asked { host: "h".into(), for_credentials: false };
+        Refusal { asked, status, code, region: None, wait: None }
     }
 
     fn fault(status: u16, code: &str) -> (Kind, Outcome) {

@@ -1,17 +1,15 @@
 //! A bucket in the memory of this process, for tests.
 
 use std::collections::BTreeMap;
-use std::ops::{Bound, Range};
+use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
-use futures::stream::BoxStream;
 
 use super::backend::{
-    Attempt, Backend, Condition, Counters, Fetched, Listed, Object, Put, RequestCounts, Upload,
-    Version, absent, over_limit, wrong_length,
+    Attempt, Backend, Condition, Counters, Fetched, Listed, Object, Pages, Put, RequestCounts,
+    Upload, Version, absent, over_limit, wrong_length,
 };
 use super::name::ObjectName;
 
@@ -97,13 +95,8 @@ impl Backend for Memory {
         Ok(Box::new(MemoryUpload { memory: self.clone(), name: name.clone(), parts }))
     }
 
-    fn list(
-        &self,
-        prefix: &str,
-        after: Option<&ObjectName>,
-    ) -> BoxStream<'static, Attempt<Listed>> {
+    fn list(&self, prefix: &str) -> Box<dyn Pages> {
         Counters::count(&self.counters.list);
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
         let below = |name: &ObjectName| {
             prefix.is_empty()
                 || name.as_str().strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/'))
@@ -111,17 +104,15 @@ impl Backend for Memory {
         let objects = self.objects();
         let found: Vec<_> = objects
             .by_name
-            .range::<ObjectName, _>((start, Bound::Unbounded))
+            .iter()
             .filter(|(name, _)| below(name))
-            .map(|(name, object)| {
-                Ok(Listed {
-                    name: name.clone(),
-                    size_bytes: object.bytes.len() as u64,
-                    version: object.version.clone(),
-                })
+            .map(|(name, object)| Listed {
+                name: name.clone(),
+                size_bytes: object.bytes.len() as u64,
+                version: object.version.clone(),
             })
             .collect();
-        futures::stream::iter(found).boxed()
+        Box::new(OnePage(Some(found)))
     }
 
     async fn delete(&self, name: &ObjectName) -> Attempt<()> {
@@ -136,6 +127,15 @@ impl Backend for Memory {
 
     fn requests(&self) -> RequestCounts {
         self.counters.snapshot()
+    }
+}
+
+struct OnePage(Option<Vec<Listed>>);
+
+#[async_trait]
+impl Pages for OnePage {
+    async fn next(&mut self) -> Attempt<Option<Vec<Listed>>> {
+        Ok(self.0.take())
     }
 }
 

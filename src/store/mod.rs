@@ -21,8 +21,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 
 use crate::error::{Error, Kind, Result};
 
@@ -45,7 +45,7 @@ mod fault;
 pub use backend::{Condition, Fetched, Listed, Object, Put, RequestCounts, Version};
 pub use location::{Location, Place};
 pub use name::{OBJECT_NAME_LEN_MAX_BYTES, ObjectName, SEGMENT_LEN_MAX_BYTES};
-pub use options::{DirectorySync, StoreOptions};
+pub use options::{DirectorySync, StoreOptions, Vars};
 pub use upload::Uploaded;
 
 use backend::Backend;
@@ -97,8 +97,10 @@ impl Bucket {
         match self.fetch(name, None, limit_bytes).await? {
             Fetched::Changed(object) => Ok(Some(object)),
             Fetched::Absent => Ok(None),
-            Fetched::Unchanged => Err(Error::damaged(format!("object {name} came without bytes"))
-                .because("the store answered 'not modified' to an unconditional read")),
+            Fetched::Unchanged => {
+                Err(Error::new(Kind::Integrity, format!("object {name} came without bytes"))
+                    .because("the store answered 'not modified' to an unconditional read"))
+            }
         }
     }
 
@@ -136,25 +138,22 @@ impl Bucket {
         self.policy.run(|| self.backend.get_range(name, range.clone())).await
     }
 
-    /// Lists the objects below `prefix` (whole segments; empty for all) in the order of their
-    /// names, page by page. A hint, never evidence: the store may leave out or make up lines.
+    /// Lists the objects below `prefix` (whole segments; empty for all) page by page, in the order
+    /// of the store. A hint, never evidence: the store may leave out or make up lines.
     pub fn list(&self, prefix: &str) -> BoxStream<'static, Result<Listed>> {
-        let start = ListState {
-            backend: self.backend.clone(),
-            prefix: prefix.trim_end_matches('/').to_owned(),
-            tries: self.policy.begin(),
-            policy: self.policy,
-            last: None,
-            page: None,
-        };
-        futures::stream::unfold(Some(start), |state| async {
-            let mut state = state?;
-            match state.next().await {
-                Ok(Some(listed)) => Some((Ok(listed), Some(state))),
-                Ok(None) => None,
-                Err(e) => Some((Err(e), None)),
+        let pages = self.backend.list(prefix.trim_end_matches('/'));
+        let policy = self.policy;
+        futures::stream::try_unfold(pages, move |mut pages| async move {
+            let mut tries = policy.begin();
+            loop {
+                match pages.next().await {
+                    Ok(page) => return Ok::<_, Error>(page.map(|page| (page, pages))),
+                    Err(fault) => tries.wait_after(fault).await?,
+                }
             }
         })
+        .map_ok(|page| futures::stream::iter(page.into_iter().map(Ok::<_, Error>)))
+        .try_flatten()
         .boxed()
     }
 
@@ -178,43 +177,5 @@ impl Bucket {
     /// Returns how many requests this bucket has made.
     pub fn requests(&self) -> RequestCounts {
         self.backend.requests()
-    }
-}
-
-/// A listing under way: after a fault it begins again behind the last name.
-struct ListState {
-    backend: Arc<dyn Backend>,
-    prefix: String,
-    policy: Policy,
-    tries: retry::Tries,
-    last: Option<ObjectName>,
-    page: Option<BoxStream<'static, backend::Attempt<Listed>>>,
-}
-
-impl ListState {
-    async fn next(&mut self) -> Result<Option<Listed>> {
-        loop {
-            let (backend, prefix) = (&self.backend, &self.prefix);
-            let page = self.page.get_or_insert_with(|| backend.list(prefix, self.last.as_ref()));
-            match page.next().await {
-                None => return Ok(None),
-                Some(Ok(listed)) => {
-                    // Out of order means that beginning again could skip or repeat without end.
-                    if self.last.as_ref().is_some_and(|last| *last >= listed.name) {
-                        return Err(Error::new(
-                            Kind::Integrity,
-                            "the store lists names out of order",
-                        ));
-                    }
-                    self.last = Some(listed.name.clone());
-                    self.tries = self.policy.begin();
-                    return Ok(Some(listed));
-                }
-                Some(Err(fault)) => {
-                    self.page = None;
-                    self.tries.wait_after(fault).await?;
-                }
-            }
-        }
     }
 }

@@ -51,8 +51,12 @@ pub struct StoreOptions {
     /// The longest wait before the first retry; it doubles with each try, up to 5 s.
     pub retry_wait: Duration,
     /// Variables of the cloud's own conventions: credentials, and where to find them.
-    pub(super) vars: BTreeMap<String, String>,
+    pub vars: Vars,
 }
+
+/// Variables with credentials among them: what they say is shown to nobody.
+#[derive(Clone, Default)]
+pub struct Vars(pub(super) BTreeMap<String, String>);
 
 /// The prefixes of the variables that are taken over.
 const VAR_PREFIXES: [&str; 3] = ["AWS_", "AZURE_", "GOOGLE_"];
@@ -72,7 +76,7 @@ impl Default for StoreOptions {
             operation_timeout: Duration::from_secs(60),
             tries: 6,
             retry_wait: Duration::from_millis(50),
-            vars: BTreeMap::new(),
+            vars: Vars::default(),
         }
     }
 }
@@ -90,13 +94,13 @@ impl StoreOptions {
             region: first(&["AWS_REGION", "AWS_DEFAULT_REGION"]),
             profile: first(&["AWS_PROFILE"]),
             ca_bundle: first(&["AWS_CA_BUNDLE"]).map(Into::into),
-            vars,
+            vars: Vars(vars),
             ..Self::default()
         }
     }
 
     pub(super) fn var(&self, name: &str) -> Option<&str> {
-        self.vars.get(name).map(String::as_str)
+        self.vars.0.get(name).map(String::as_str)
     }
 }
 
@@ -111,7 +115,7 @@ impl fmt::Debug for StoreOptions {
             .field("request_timeout", &self.request_timeout)
             .field("operation_timeout", &self.operation_timeout)
             .field("tries", &self.tries)
-            .field("vars", &self.vars.keys())
+            .field("vars", &self.vars.0.keys())
             .finish_non_exhaustive()
     }
 }

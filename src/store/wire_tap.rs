@@ -15,7 +15,7 @@ use object_store::client::{
 };
 
 use super::backend::Counters;
-use super::fault::{Refusal, Unreached};
+use super::fault::{Asked, Refusal, Unreached};
 
 /// The longest body of an error answer that is read, in bytes.
 const REFUSAL_LEN_MAX_BYTES: usize = 16 << 10;
@@ -27,12 +27,18 @@ const LIST_PAGE_LEN_MAX_BYTES: usize = 16 << 20;
 #[derive(Debug)]
 pub(super) struct TapConnector {
     pub(super) counters: Arc<Counters>,
+    /// Hosts, beside the well-known ones, that are asked for credentials.
+    pub(super) credential_hosts: Arc<[String]>,
 }
 
 impl HttpConnector for TapConnector {
     fn connect(&self, options: &ClientOptions) -> object_store::Result<HttpClient> {
         let inner = ReqwestConnector::default().connect(options)?;
-        Ok(HttpClient::new(Tap { inner, counters: self.counters.clone() }))
+        Ok(HttpClient::new(Tap {
+            inner,
+            counters: self.counters.clone(),
+            credential_hosts: self.credential_hosts.clone(),
+        }))
     }
 }
 
@@ -40,6 +46,7 @@ impl HttpConnector for TapConnector {
 struct Tap {
     inner: HttpClient,
     counters: Arc<Counters>,
+    credential_hosts: Arc<[String]>,
 }
 
 /// A page of a listing that is longer than any store sends.
@@ -59,18 +66,20 @@ impl HttpService for Tap {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
         let is_list = is_list(&request);
-        if !is_credential_host(&host) {
+        let for_credentials = is_credential_host(&host) || self.credential_hosts.contains(&host);
+        if !for_credentials {
             self.count(&request, is_list);
         }
+        let asked = Asked { host, for_credentials };
         let response = match self.inner.execute(request).await {
             Ok(response) => response,
-            Err(e) => return Err(HttpError::new(e.kind(), Unreached::new(host, &e))),
+            Err(e) => return Err(HttpError::new(e.kind(), Unreached::new(asked, &e))),
         };
         let status = response.status().as_u16();
         match status {
             200..=299 if is_list => bounded_page(response).await,
             200..=299 | 304 | 412 => Ok(response),
-            _ => refused(host, status, response).await,
+            _ => refused(asked, status, response).await,
         }
     }
 }
@@ -96,7 +105,7 @@ fn is_list(request: &HttpRequest) -> bool {
 }
 
 /// Returns whether requests to `host` are for credentials, not for the bucket.
-pub(super) fn is_credential_host(host: &str) -> bool {
+fn is_credential_host(host: &str) -> bool {
     let name = host.split(':').next().unwrap_or_default();
     name.starts_with("169.254.")
         || name.starts_with("sts.")
@@ -130,7 +139,7 @@ async fn bounded_page(response: HttpResponse) -> Result<HttpResponse, HttpError>
 }
 
 async fn refused(
-    host: String,
+    asked: Asked,
     status: u16,
     response: HttpResponse,
 ) -> Result<HttpResponse, HttpError> {
@@ -146,7 +155,7 @@ async fn refused(
     let shown = String::from_utf8_lossy(&text);
     let code = element(&shown, "Code").or(header_code);
     let region = region.or_else(|| element(&shown, "Region"));
-    let refusal = Refusal { host, status, code, region, wait };
+    let refusal = Refusal { asked, status, code, region, wait };
     if refusal.is_about_the_object() {
         return Ok(HttpResponse::from_parts(parts, text.into()));
     }

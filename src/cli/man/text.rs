@@ -79,6 +79,7 @@ fn meaning(kind: Kind) -> &'static str {
         Kind::IsDirectory => "Something else was expected and a folder is there.",
         Kind::NotEmpty => "The folder still has entries.",
         Kind::BadName => "A name that cannot be stored.",
+        Kind::OtherPolicy => "What is moved would come under another policy: copy it instead.",
         Kind::NoSpace => "The disk, or a limit of this program, is full.",
     }
 }

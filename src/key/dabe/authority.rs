@@ -1,7 +1,9 @@
 //! What an authority holds, publishes and issues.
 
-use std::sync::Arc;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
+use lru::LruCache;
 use zeroize::Zeroizing;
 
 use super::group::{G1, G1_LEN, G2, G2_LEN, GT_LEN, Gt, GtBase, SCALAR_LEN, Scalar};
@@ -22,15 +24,31 @@ const GID_DST: &[u8] = b"CHARTFS-MAABE-V1-GID-BLS12381G1_XMD:SHA-256_SSWU_RO_";
 const ATTRIBUTE_DST: &[u8] = b"CHARTFS-MAABE-V1-ATTR-BLS12381G1_XMD:SHA-256_SSWU_RO_";
 const TAU_DST: &[u8] = b"CHARTFS-MAABE-V1-TAU-XMD:SHA-256";
 
+/// The same few attributes and one identifier return in every capsule; all are public.
+const HASHES_KEPT: NonZeroUsize = NonZeroUsize::new(512).expect("not zero");
+type Hashes = LruCache<(&'static [u8], Vec<u8>), G1>;
+static HASHES: LazyLock<Mutex<Hashes>> = LazyLock::new(|| Mutex::new(LruCache::new(HASHES_KEPT)));
+
+fn hashed(message: Vec<u8>, dst: &'static [u8]) -> G1 {
+    let hashes = || HASHES.lock().unwrap_or_else(PoisonError::into_inner);
+    let name = (dst, message);
+    if let Some(point) = hashes().get(&name) {
+        return point.clone();
+    }
+    let point = G1::hash(&name.1, dst);
+    hashes().put(name, point.clone());
+    point
+}
+
 /// Hashes a global identifier: nobody knows its logarithm, which is what keeps the keys of two
 /// users apart.
 pub(super) fn H(gid: &Gid) -> G1 {
-    G1::hash(&gid.0, GID_DST)
+    hashed(gid.0.to_vec(), GID_DST)
 }
 
 /// Hashes an attribute in an epoch, with its authority.
 pub(super) fn F(what: &EpochAttribute) -> G1 {
-    G1::hash(&encoded(what), ATTRIBUTE_DST)
+    hashed(encoded(what), ATTRIBUTE_DST)
 }
 
 /// Encodes an attribute so that no two share an encoding.

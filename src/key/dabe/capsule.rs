@@ -8,6 +8,7 @@ use zeroize::Zeroizing;
 
 use super::authority::{AttributeKey, AuthorityPublic, F, H, encoded};
 use super::group::{G1, G1_LEN, G2, G2_LEN, Gt, GtBase, Scalar};
+use super::parallel;
 use crate::error::{Error, Kind, Result};
 use crate::key::attribute::{EpochAttribute, Gid};
 use crate::key::hash::{equal, sha256};
@@ -111,17 +112,49 @@ pub fn encapsulate_with_seed(
     m: &Secret<32>,
 ) -> Result<(ClauseSecret, Vec<u8>)> {
     check_rows(rows)?;
-    Ok(encrypt(rows, &header(rows, associated_data), m))
+    Ok(encrypt(rows, &header(rows, associated_data), m, None))
 }
 
-fn encrypt(rows: &[Row<'_>], header: &[u8; 32], m: &Secret<32>) -> (ClauseSecret, Vec<u8>) {
+/// Makes everything that follows from the seed. A receiver has Z already: it was computed from
+/// the ciphertext by verified keys, for which it is what the sender computes whenever the points
+/// are the sender's, and those are made again here.
+fn encrypt(
+    rows: &[Row<'_>],
+    header: &[u8; HASH_LEN],
+    m: &Secret<32>,
+    received_Z: Option<&Gt>,
+) -> (ClauseSecret, Vec<u8>) {
     let coins: Vec<Scalar> = (0u32..).zip(rows).map(|(x, _)| coin(m, header, x)).collect();
     let mut out = Vec::with_capacity(ciphertext_len(rows.len()));
-    for (row, t) in rows.iter().zip(&coins) {
-        out.extend_from_slice(&G2::generator().times(t).to_bytes());
-        out.extend_from_slice(&F(row.what).times(t).to_bytes());
+    let sums = sums_by_authority(rows, &coins);
+    let C2 = || coins.iter().map(|t| G2::generator().times(t).to_bytes()).collect::<Vec<_>>();
+    let C4_and_C3 = || {
+        let C4 = rows.iter().zip(&coins).map(|(row, t)| F(row.what).times(t).to_bytes());
+        let shares: Vec<(&G2, &Scalar)> = sums.iter().map(|(a, s)| (a.Y(), s)).collect();
+        (C4.collect::<Vec<_>>(), G2::sum_of_products(&shares).to_bytes())
+    };
+    let many = rows.len() >= parallel::ROWS_MIN;
+    let (C2, (C4, C3)) = parallel::both(many, C2, C4_and_C3);
+    for (C2, C4) in C2.iter().zip(&C4) {
+        out.extend_from_slice(C2);
+        out.extend_from_slice(C4);
     }
-    let mut rest = &coins[..];
+    out.extend_from_slice(&C3);
+    let mask = if let Some(Z) = received_Z {
+        mask(header, &out, Z)
+    } else {
+        let shares: Vec<(&GtBase, &Scalar)> = sums.iter().map(|(a, s)| (a.E(), s)).collect();
+        mask(header, &out, &GtBase::product_of_powers(&shares))
+    };
+    out.extend(m.expose().iter().zip(mask.expose()).map(|(a, b)| a ^ b));
+    let all = sha256(&[header, &out]);
+    out.extend_from_slice(&sha256(&[COMMIT_TAG, m.expose(), &all]));
+    (Secret::new(sha256(&[SECRET_TAG, m.expose(), &all])), out)
+}
+
+/// Adds up the randomness of each authority's rows: the exponents of its Y and E.
+fn sums_by_authority<'a>(rows: &[Row<'a>], coins: &[Scalar]) -> Vec<(&'a AuthorityPublic, Scalar)> {
+    let mut rest = coins;
     let mut sums = Vec::new();
     for group in by_authority(rows) {
         let (mine, others) = rest.split_at(group.len());
@@ -129,14 +162,7 @@ fn encrypt(rows: &[Row<'_>], header: &[u8; 32], m: &Secret<32>) -> (ClauseSecret
         let sum = mine[1..].iter().fold(mine[0].duplicate(), |sum, t| sum.plus(t));
         sums.push((group[0].authority, sum));
     }
-    let shares: Vec<(&G2, &Scalar)> = sums.iter().map(|(a, s)| (a.Y(), s)).collect();
-    out.extend_from_slice(&G2::sum_of_products(&shares).to_bytes());
-    let shares: Vec<(&GtBase, &Scalar)> = sums.iter().map(|(a, s)| (a.E(), s)).collect();
-    let mask = mask(header, &out, &GtBase::product_of_powers(&shares));
-    out.extend(m.expose().iter().zip(mask.expose()).map(|(a, b)| a ^ b));
-    let all = sha256(&[header, &out]);
-    out.extend_from_slice(&sha256(&[COMMIT_TAG, m.expose(), &all]));
-    (Secret::new(sha256(&[SECRET_TAG, m.expose(), &all])), out)
+    sums
 }
 
 /// Derives the randomness of row `x`.
@@ -178,7 +204,7 @@ pub fn decapsulate(
     for (out, (a, b)) in m.iter_mut().zip(hidden.iter().zip(mask.expose())) {
         *out = a ^ b;
     }
-    let (secret, again) = encrypt(rows, &header, &Secret::new(*m));
+    let (secret, again) = encrypt(rows, &header, &Secret::new(*m), Some(&Z));
     if equal(&again, ciphertext) { Ok(secret) } else { Err(refuse()) }
 }
 

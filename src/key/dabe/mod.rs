@@ -13,6 +13,7 @@
 #![allow(non_snake_case)]
 
 mod group;
+mod parallel;
 mod authority;
 mod capsule;
 

@@ -59,10 +59,12 @@ impl<'s> Join<'s> {
         let shell = items.iter().find(|p| hole(p).is_some());
         if let Some(&shell) = shell {
             self.show(shell, 0);
-        } else if items.len() < 2 || format == FormatId::Opaque {
-            items.into_iter().for_each(|p| self.show(p, 0));
-        } else {
+        } else if items.len() > 1 && format == FormatId::FhirJson {
             self.conflict(items);
+        } else {
+            for placed in items {
+                self.show(placed, 0);
+            }
         }
     }
 

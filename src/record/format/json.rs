@@ -16,6 +16,22 @@ pub(super) fn valid(bytes: &[u8]) -> Option<&str> {
     Some(text)
 }
 
+/// Says whether two pieces of JSON differ in white space only.
+pub(super) fn same_tokens(a: &[u8], b: &[u8]) -> bool {
+    a == b || significant(a).eq(significant(b))
+}
+
+/// Returns the bytes outside white space, and all of those inside strings.
+fn significant(text: &[u8]) -> impl Iterator<Item = u8> {
+    let (mut quoted, mut escaped) = (false, false);
+    text.iter().copied().filter(move |&b| {
+        let space = !quoted && matches!(b, b' ' | b'\n' | b'\r' | b'\t');
+        quoted ^= b == b'"' && !escaped;
+        escaped = quoted && b == b'\\' && !escaped;
+        !space
+    })
+}
+
 /// A member of an object or an element of an array, as the cursor passes it.
 pub(super) struct Part<'a> {
     /// Where the white space before it begins.
@@ -197,6 +213,14 @@ mod tests {
         assert_eq!(seen[1], ("b".to_owned(), "\n\"\\u0062\": \"x\\\"}\""));
         let (open, close) = inside.unwrap();
         assert_eq!((&text[..open], &text[close..]), ("{", " \n}"));
+    }
+
+    #[test]
+    fn white_space_counts_only_inside_strings() {
+        assert!(same_tokens(b"{ \"a b\" : [1,\n2]}", b"{\"a b\":[1, 2] }\n"));
+        assert!(!same_tokens(b"\"a b\"", b"\"ab\""));
+        assert!(!same_tokens(b"\"\\\" x\"", b"\"\\\"x\""));
+        assert!(same_tokens(b"[\"\\\\\", 1]", b"[\"\\\\\",1]"));
     }
 
     #[test]

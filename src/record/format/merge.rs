@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use crate::error::{Error, Kind, Result};
 
 use super::join::{Placed, Rendered, render};
+use super::json::same_tokens;
 use super::order;
 use super::rank::Rank;
 use super::rules::Rules;
@@ -20,12 +21,38 @@ pub struct Merged {
     pub changed: BTreeMap<Slot, SectionText>,
     /// Elements that belong to sections outside the view; to be appended blindly.
     pub appended: BTreeMap<Slot, SectionText>,
+    /// Those of `changed` that differ in white space only: a tool that prints the file anew does
+    /// that to all of them. Who may not write one leaves it out, and nothing is lost.
+    pub respaced: BTreeSet<Slot>,
 }
 
 impl Merged {
     /// Says whether nothing changes.
     pub fn is_empty(&self) -> bool {
         self.changed.is_empty() && self.appended.is_empty()
+    }
+
+    /// Takes the visible sections out of `parts`, and notes those that differ or are `forced`.
+    fn compare(
+        &mut self,
+        base: &Sections,
+        visible: &BTreeSet<Slot>,
+        parts: &mut Sections,
+        forced: &BTreeSet<Slot>,
+    ) {
+        let empty = SectionText::default();
+        for &slot in visible {
+            let new = parts.remove(&slot).unwrap_or_default();
+            let old = base.get(&slot).unwrap_or(&empty);
+            let is_forced = forced.contains(&slot);
+            if *old == new && !is_forced {
+                continue;
+            }
+            if !is_forced && is_respaced(old, &new) {
+                self.respaced.insert(slot);
+            }
+            self.changed.insert(slot, new);
+        }
     }
 }
 
@@ -70,7 +97,10 @@ pub fn merge(
         if new.shape != Shape::Single {
             return Err(cannot_be_read(format, "the record is one resource"));
         }
-        let parts = super::split_tree(&new, rules);
+        let mut parts = super::split_tree(&new, rules);
+        if let [placed] = rendered.order.as_slice() {
+            keep_section(placed, edited, &mut parts);
+        }
         return whole_file(format, base, visible, parts);
     }
     let old = Tree::parse(&rendered.bytes, rules)
@@ -98,15 +128,27 @@ fn whole_file(
         return Err(Error::new(Kind::Denied, what));
     }
     let mut merged = Merged::default();
-    for &slot in visible {
-        let new = parts.remove(&slot).unwrap_or_default();
-        let old = base.get(&slot);
-        if old.map_or(!new.is_empty(), |old| *old != new) {
-            merged.changed.insert(slot, new);
-        }
-    }
+    merged.compare(base, visible, &mut parts, &BTreeSet::new());
     merged.appended = parts;
     Ok(merged)
+}
+
+/// Leaves a file that is one element in its section when only its white space changed.
+fn keep_section(was: &Placed<'_>, edited: &[u8], parts: &mut Sections) {
+    if same_tokens(&was.item.bytes, edited) {
+        let item = Item { bytes: edited.to_vec(), ..was.item.clone() };
+        *parts = [(was.slot, SectionText { items: vec![item] })].into();
+    }
+}
+
+/// Says whether two texts of a section have the same elements in the same places.
+fn is_respaced(old: &SectionText, new: &SectionText) -> bool {
+    let same = |(a, b): (&Item, &Item)| {
+        let shell = |item: &Item| item.hole.map(|hole| (hole.container, hole.kept_empty));
+        (a.container, &a.rank, shell(a)) == (b.container, &b.rank, shell(b))
+            && same_tokens(&a.bytes, &b.bytes)
+    };
+    old.items.len() == new.items.len() && old.items.iter().zip(&new.items).all(same)
 }
 
 struct Merge<'m> {
@@ -180,8 +222,9 @@ impl<'m> Merge<'m> {
                 });
                 self.stored.insert(gap.container, stored);
             }
-            let same = index
-                .is_some_and(|i| self.old.trimmed(&self.old.nodes[i]) == self.new.trimmed(node));
+            let same = index.is_some_and(|i| {
+                same_tokens(self.old.span(&self.old.nodes[i]), self.new.span(node))
+            });
             self.was.push(was);
             self.container.push(container);
             self.same.push(same);
@@ -202,13 +245,7 @@ impl<'m> Merge<'m> {
         }
         parts.values_mut().for_each(SectionText::sort);
         let mut merged = Merged::default();
-        for &slot in self.visible {
-            let new = parts.remove(&slot).unwrap_or_default();
-            let differs = base.get(&slot).map_or(!new.is_empty(), |old| *old != new);
-            if differs || forced.contains(&slot) {
-                merged.changed.insert(slot, new);
-            }
-        }
+        merged.compare(base, self.visible, &mut parts, &forced);
         merged.appended = parts;
         if merged.appended.contains_key(&Slot::FRAME) {
             return Err(Error::new(Kind::Denied, "the frame of this record is outside the view"));

@@ -4,6 +4,7 @@
 //! so that the full view is the original byte for byte. An adapter for another format adds its
 //! [`FormatId`], its structure (see `tree`) and its glue (see `join`).
 
+mod combine;
 mod join;
 mod json;
 mod merge;

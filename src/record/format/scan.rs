@@ -160,7 +160,7 @@ impl<'a> Scan<'a, '_> {
     fn string(&mut self, place: Place, key: &str, text: Cow<'a, str>) {
         match (place, key) {
             (Place::Entry, "fullUrl") => {
-                set(&mut self.facts.full_url, text, &mut self.facts.repeated)
+                set(&mut self.facts.full_url, text, &mut self.facts.repeated);
             }
             (Place::Resource, "resourceType") => {
                 set(&mut self.facts.resource_type, text, &mut self.facts.repeated);

@@ -1,5 +1,16 @@
 //! The plaintext of one section: its elements with their places, and the measure from which the
 //! size of a view is known without any plaintext.
+//!
+//! Stored form, integers little-endian; an opaque section is the file's bytes instead:
+//!
+//! | field | bytes | meaning |
+//! |---|---|---|
+//! | items | 4 | how many follow, ordered by container and rank |
+//! | container | 4 | 0 document, 1 root members, 2 list, 3 and more inside elements |
+//! | rank | 2 + n | at most 64 bytes, the last not zero |
+//! | kind | 1 | 0 text, 1 shell, 2 shell that is shown even when its list is empty |
+//! | hole | 0 or 8 | of a shell: offset in its text, container that fills it |
+//! | text | 4 + n | the span of the file |
 
 use crate::error::Result;
 use crate::wire::{Reader, Writer};
@@ -85,6 +96,12 @@ impl SectionText {
     /// Says whether the section has no element.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
+    }
+
+    /// Adds the items of a part that somebody wrote without seeing this one.
+    pub fn append(&mut self, part: Self) {
+        self.items.extend(part.items);
+        self.sort();
     }
 
     /// Puts the items in the stored order: by container and rank, equal ones as they stand.
@@ -187,11 +204,9 @@ pub fn view_len(format: FormatId, visible: impl IntoIterator<Item = (Slot, Measu
         }
     }
     let commas = count.saturating_sub(1);
-    if format == FormatId::Opaque {
-        text
-    } else if framed {
+    if framed {
         (text + commas).saturating_sub(if count == 0 { drop } else { 0 })
-    } else if count > 1 {
+    } else if count > 1 && format == FormatId::FhirJson {
         let each = (CONFLICT_BEFORE.len() + CONFLICT_AFTER.len()) as u64;
         text + commas + count * each + (CONFLICT_HEAD.len() + CONFLICT_TAIL.len()) as u64
     } else {

@@ -80,14 +80,11 @@ impl<'a> Tree<'a> {
         let text = valid(bytes)?;
         let marked = text.starts_with('\u{feff}');
         let begin = if marked { '\u{feff}'.len_utf8() } else { 0 };
-        let shape = match root_type(text, begin)?.as_deref() {
-            None => Shape::Plain,
-            Some("Bundle") => Shape::Bundle,
-            Some("Patient") => Shape::Patient,
-            // A mark in the middle of a view would make it invalid.
-            Some(_) if marked => return None,
-            Some(_) => Shape::Single,
-        };
+        let shape = shape(text, begin)?;
+        if marked && shape == Shape::Single {
+            // Two versions are shown in one bundle, where a mark in the middle is not valid.
+            return None;
+        }
         let tree = Self { shape, text, nodes: Vec::new(), repeated: false };
         let mut parse = Parse { tree, rules, next_container: INNER };
         let mut cursor = Cursor::new(text, begin);
@@ -112,31 +109,32 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// Returns the text of a node without the white space around it.
-    pub(super) fn trimmed(&self, node: &Node<'_>) -> &'a str {
-        self.text[node.start..node.end].trim_ascii()
+    /// Returns the text of a node with what fills its gap.
+    pub(super) fn span(&self, node: &Node<'_>) -> &'a [u8] {
+        &self.text.as_bytes()[node.start..node.end]
     }
 }
 
-/// Returns the type of the resource, `Some(None)` for an object that is none.
-fn root_type(text: &str, begin: usize) -> Option<Option<String>> {
+/// Finds the kind of file by the type that the object gives itself; `None` when it is no object.
+fn shape(text: &str, begin: usize) -> Option<Shape> {
     let mut cursor = Cursor::new(text, begin);
     if cursor.token() != b'{' {
         return None;
     }
     let mut found = None;
-    let done = cursor.parts(|c, part| {
+    let passed = cursor.parts(|c, part| {
         if part.key == "resourceType" && c.token() == b'"' {
-            found = Some(c.string()?.into_owned());
-            // Nothing more is needed: the scan ends here.
+            found = Some(match c.string()?.as_ref() {
+                "Bundle" => Shape::Bundle,
+                "Patient" => Shape::Patient,
+                _ => Shape::Single,
+            });
+            // Nothing more is needed: the pass ends here.
             return None;
         }
         c.skip_value()
     });
-    if found.is_none() && done.is_none() {
-        return None;
-    }
-    Some(found)
+    found.or(passed.map(|_| Shape::Plain))
 }
 
 struct Parse<'a, 'r> {

@@ -6,9 +6,8 @@ use super::slots::Slot;
 /// Returns the section of a FHIR resource by its type and category.
 pub(super) fn of_resource(facts: &Facts<'_>) -> Slot {
     match facts.resource_type.as_deref().unwrap_or("") {
-        "Observation" => facts.category.unwrap_or(Slot::LABS),
         "DiagnosticReport" if facts.attachment => Slot::NOTES,
-        "DiagnosticReport" => facts.category.unwrap_or(Slot::LABS),
+        "Observation" | "DiagnosticReport" => facts.category.unwrap_or(Slot::LABS),
         "Specimen" | "BodyStructure" => Slot::LABS,
         "Patient" | "Person" => Slot::IDENTIFIERS,
         "RelatedPerson" => Slot::CONTACT,
@@ -94,8 +93,9 @@ pub(super) fn category(code: &str) -> Option<Slot> {
 /// Returns the section of a member of the bundle itself.
 pub(super) fn of_bundle_key(key: &str) -> Slot {
     match key.trim_start_matches('_') {
-        "resourceType" | "id" | "type" | "timestamp" | "language" | "implicitRules" => Slot::FRAME,
-        "entry" => Slot::FRAME,
+        "resourceType" | "id" | "type" | "timestamp" | "language" | "implicitRules" | "entry" => {
+            Slot::FRAME
+        }
         "identifier" => Slot::IDENTIFIERS,
         "total" | "link" | "signature" | "meta" => Slot::WHOLE,
         _ => Slot::OTHER,

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -25,6 +25,7 @@ use super::super::backend::{
 use super::super::name::ObjectName;
 use super::super::options::DirectorySync;
 use super::lock::Locks;
+use super::temp::Temp;
 use crate::error::{Error, Kind, Result};
 
 /// The directory that the bucket keeps for itself; no object name begins with a dot.
@@ -39,7 +40,8 @@ pub(super) struct Disk {
     root_fd: OwnedFd,
     sync: DirectorySync,
     locks: Locks,
-    temps: AtomicU64,
+    /// How many temporary files this process has made.
+    pub(super) temps: AtomicU64,
     /// Directories with entries that were not synced yet.
     unsynced: Mutex<BTreeSet<String>>,
     #[cfg(test)]
@@ -63,7 +65,7 @@ pub(super) fn failed(what: impl Into<String>, e: impl Into<io::Error>) -> Error 
         Some(Errno::EACCES | Errno::EPERM | Errno::EROFS) => Kind::Denied,
         // A link, or a file where a directory belongs: nothing that chartfs wrote.
         Some(Errno::ELOOP | Errno::ENOTDIR | Errno::EISDIR) => Kind::Integrity,
-        _ => Kind::Unavailable,
+        _ => Kind::Internal,
     };
     Error::new(kind, what.into()).because(e)
 }
@@ -79,8 +81,8 @@ fn version_of(stat: &FileStat) -> Version {
     Version::new(&text)
 }
 
-fn is_plain_file(stat: &FileStat) -> bool {
-    stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits()
+fn has_type(stat: &FileStat, wanted: SFlag) -> bool {
+    stat.st_mode & SFlag::S_IFMT.bits() == wanted.bits()
 }
 
 /// Splits a name into its directories and the file.
@@ -163,7 +165,11 @@ impl Disk {
             Err(e) => return Err(told(e)),
         };
         let stat = fstat(&file).map_err(told)?;
-        if !is_plain_file(&stat) {
+        // As in a cloud, what other names lie below is no object itself.
+        if has_type(&stat, SFlag::S_IFDIR) {
+            return Ok(None);
+        }
+        if !has_type(&stat, SFlag::S_IFREG) {
             return Err(Error::damaged(format!("object {name} is not a plain file")));
         }
         Ok(Some((file, stat)))
@@ -337,7 +343,7 @@ impl Disk {
 
 fn current(directory: &OwnedFd, leaf: &str, name: &ObjectName) -> Result<Option<FileStat>> {
     match fstatat(directory, leaf, AtFlags::AT_SYMLINK_NOFOLLOW) {
-        Ok(stat) if is_plain_file(&stat) => Ok(Some(stat)),
+        Ok(stat) if has_type(&stat, SFlag::S_IFREG) => Ok(Some(stat)),
         Ok(_) => Err(Error::damaged(format!("object {name} is not a plain file"))),
         Err(Errno::ENOENT) => Ok(None),
         Err(e) => Err(failed(format!("cannot look at object {name}"), e)),
@@ -375,42 +381,6 @@ fn read_at(file: &File, name: &ObjectName, range: &Range<u64>) -> Result<Bytes> 
         _ => failed(format!("cannot read object {name}"), e),
     })?;
     Ok(bytes.into())
-}
-
-/// A file that is not an object yet; removed when dropped, if it has not become one.
-pub(super) struct Temp {
-    file: File,
-    directory: Arc<OwnedFd>,
-    name: String,
-}
-
-impl Temp {
-    pub(super) fn new(disk: &Disk) -> Result<Self> {
-        let directory = Arc::new(disk.own("tmp")?);
-        let flags =
-            OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-        let started = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        loop {
-            let count = disk.temps.fetch_add(1, Ordering::Relaxed);
-            let name = format!("{}-{}-{count}", std::process::id(), started.as_nanos());
-            match openat(&*directory, name.as_str(), flags, Mode::S_IRUSR | Mode::S_IWUSR) {
-                Ok(fd) => return Ok(Self { file: fd.into(), directory, name }),
-                Err(Errno::EEXIST) => {}
-                Err(e) => return Err(failed("cannot create a temporary file in the bucket", e)),
-            }
-        }
-    }
-
-    pub(super) fn write_at(&self, bytes: &[u8], offset: u64) -> Result<()> {
-        self.file.write_all_at(bytes, offset).map_err(|e| failed("cannot write to the bucket", e))
-    }
-}
-
-impl Drop for Temp {
-    fn drop(&mut self) {
-        // After a rename there is nothing of this name left, which is as good.
-        let _ = unlinkat(self.directory.as_fd(), self.name.as_str(), UnlinkatFlags::NoRemoveDir);
-    }
 }
 
 /// The place of a directory of the bucket on the machine.

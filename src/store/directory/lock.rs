@@ -102,7 +102,7 @@ mod tests {
     fn names_keep_their_shard_for_ever() {
         let at = |name: &str| shard(&ObjectName::new(name).unwrap());
         // FNV-1a of "a" is af63dc4c8601ec8c, of "foobar" 85944171f73967e8.
-        assert_eq!(at("a"), 0xaf63_dc4c_8601_ec8c_u64 as usize >> 58);
-        assert_eq!(at("foobar"), 0x8594_4171_f739_67e8_u64 as usize >> 58);
+        assert_eq!(at("a") as u64, 0xaf63_dc4c_8601_ec8c >> 58);
+        assert_eq!(at("foobar") as u64, 0x8594_4171_f739_67e8 >> 58);
     }
 }

@@ -15,12 +15,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
-use futures::stream::BoxStream;
+use tokio::sync::mpsc;
 
 use super::backend::{
-    Attempt, Backend, Condition, Counters, Fetched, Listed, PART_LEN_BYTES, Put, RequestCounts,
-    Upload, Version,
+    Attempt, Backend, Condition, Counters, Fetched, Listed, PART_LEN_BYTES, Pages, Put,
+    RequestCounts, Upload, Version,
 };
 use super::name::ObjectName;
 use super::options::StoreOptions;
@@ -28,9 +27,11 @@ use crate::error::{Error, Kind, Result};
 
 mod disk;
 mod lock;
+mod temp;
 mod walk;
 
-use disk::{Disk, Temp};
+use disk::Disk;
+use temp::Temp;
 
 /// A bucket in a local directory.
 pub(super) struct Directory {
@@ -98,21 +99,12 @@ impl Backend for Directory {
         Ok(Box::new(DirectoryUpload { disk, temp, name: name.clone() }))
     }
 
-    fn list(
-        &self,
-        prefix: &str,
-        after: Option<&ObjectName>,
-    ) -> BoxStream<'static, Attempt<Listed>> {
+    fn list(&self, prefix: &str) -> Box<dyn Pages> {
         Counters::count(&self.counters.list);
-        let (sender, receiver) = tokio::sync::mpsc::channel(2);
-        let (disk, prefix, after) = (self.disk.clone(), prefix.to_owned(), after.cloned());
-        tokio::task::spawn_blocking(move || walk::list(&disk, &prefix, after.as_ref(), &sender));
-        futures::stream::unfold(receiver, |mut pages| async {
-            let page: Vec<Attempt<Listed>> = pages.recv().await?;
-            Some((futures::stream::iter(page), pages))
-        })
-        .flatten()
-        .boxed()
+        let (sender, receiver) = mpsc::channel(2);
+        let (disk, prefix) = (self.disk.clone(), prefix.to_owned());
+        tokio::task::spawn_blocking(move || walk::list(&disk, &prefix, &sender));
+        Box::new(DirectoryPages(receiver))
     }
 
     async fn delete(&self, name: &ObjectName) -> Attempt<()> {
@@ -127,6 +119,15 @@ impl Backend for Directory {
 
     fn requests(&self) -> RequestCounts {
         self.counters.snapshot()
+    }
+}
+
+struct DirectoryPages(mpsc::Receiver<Result<Vec<Listed>>>);
+
+#[async_trait]
+impl Pages for DirectoryPages {
+    async fn next(&mut self) -> Attempt<Option<Vec<Listed>>> {
+        Ok(self.0.recv().await.transpose()?)
     }
 }
 

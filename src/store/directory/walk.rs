@@ -1,10 +1,10 @@
-//! Listing a local directory in the order in which a cloud lists: by the bytes of the whole name.
+//! Listing a local directory, in the order in which AWS lists: by the bytes of the whole name.
 
 use std::os::unix::fs::MetadataExt;
 
 use tokio::sync::mpsc::Sender;
 
-use super::super::backend::{Attempt, Listed, Version};
+use super::super::backend::{Listed, Version};
 use super::super::name::ObjectName;
 use super::disk::{Disk, failed, place};
 use crate::error::Result;
@@ -12,20 +12,16 @@ use crate::error::Result;
 /// How many names go into one page: as many as a cloud sends at once.
 const PAGE_LEN: usize = 1000;
 
-/// The receiver of the listing has gone away.
+/// The listing ends before its end: an error was sent, or the receiver has gone away.
 struct Gone;
 
 type Walked = std::result::Result<(), Gone>;
 
-/// Sends the objects below `prefix` and behind `after`, page by page.
-pub(super) fn list(
-    disk: &Disk,
-    prefix: &str,
-    after: Option<&ObjectName>,
-    pages: &Sender<Vec<Attempt<Listed>>>,
-) {
-    let mut walk = Walk { disk, after, page: Vec::new(), pages };
-    // A receiver that has gone away wants no error either.
+type Page = Result<Vec<Listed>>;
+
+/// Sends the objects below `prefix`, page by page.
+pub(super) fn list(disk: &Disk, prefix: &str, pages: &Sender<Page>) {
+    let mut walk = Walk { disk, page: Vec::new(), pages };
     if walk.directory(prefix).is_ok() {
         let _ = walk.flush();
     }
@@ -33,9 +29,8 @@ pub(super) fn list(
 
 struct Walk<'a> {
     disk: &'a Disk,
-    after: Option<&'a ObjectName>,
-    page: Vec<Attempt<Listed>>,
-    pages: &'a Sender<Vec<Attempt<Listed>>>,
+    page: Vec<Listed>,
+    pages: &'a Sender<Page>,
 }
 
 /// An entry of a directory. A directory sorts as if its name ended with `/`, as in whole names.
@@ -51,30 +46,21 @@ impl Walk<'_> {
         let entries = match self.entries(path) {
             Ok(entries) => entries,
             Err(e) => {
-                self.page.push(Err(e.into()));
-                self.flush()?;
+                let _ = self.pages.blocking_send(Err(e));
                 return Err(Gone);
             }
         };
         for entry in entries {
             if entry.is_directory {
-                if !self.is_wholly_before(&entry.path) {
-                    self.directory(&entry.path)?;
-                }
+                self.directory(&entry.path)?;
             } else if let Some(listed) = self.file(&entry.path) {
-                self.page.push(Ok(listed));
+                self.page.push(listed);
                 if self.page.len() == PAGE_LEN {
                     self.flush()?;
                 }
             }
         }
         Ok(())
-    }
-
-    /// Returns whether every name below the directory comes before the first one wanted.
-    fn is_wholly_before(&self, path: &str) -> bool {
-        let below = format!("{path}/");
-        self.after.is_some_and(|a| !a.as_str().starts_with(&below) && a.as_str() > below.as_str())
     }
 
     fn entries(&self, path: &str) -> Result<Vec<Entry>> {
@@ -114,9 +100,6 @@ impl Walk<'_> {
 
     fn file(&self, path: &str) -> Option<Listed> {
         let name = ObjectName::new(path).ok()?;
-        if self.after.is_some_and(|after| name <= *after) {
-            return None;
-        }
         // A file that was removed since is not an error of the listing.
         let m = std::fs::symlink_metadata(self.disk.root.join(path)).ok()?;
         let version = format!("{:x}-{:x}-{:x}.{:x}", m.ino(), m.size(), m.mtime(), m.mtime_nsec());
@@ -128,6 +111,6 @@ impl Walk<'_> {
         if page.is_empty() {
             return Ok(());
         }
-        self.pages.blocking_send(page).map_err(|_| Gone)
+        self.pages.blocking_send(Ok(page)).map_err(|_| Gone)
     }
 }

@@ -1,30 +1,33 @@
 //! A bucket in a cloud, over `object_store`.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
-use futures::stream::BoxStream;
-use object_store::multipart::{MultipartStore, PartId};
+use object_store::list::PaginatedListStore;
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{
-    GetOptions, GetRange, GetResult, MultipartId, ObjectMeta, ObjectStore, PutMode, PutOptions,
-    UpdateVersion,
+    GetOptions, GetRange, GetResult, ObjectMeta, ObjectStore, PutMode, PutOptions, UpdateVersion,
 };
 
 use super::backend::{
-    Attempt, Backend, Condition, Counters, Fault, Fetched, Listed, Object, Outcome, Put,
+    Attempt, Backend, Condition, Counters, Fault, Fetched, Listed, Object, Pages, Put,
     RequestCounts, Upload, Version, absent, over_limit, wrong_length,
 };
 use super::fault::{classify, timed_out};
 use super::name::ObjectName;
 use crate::error::{Error, Kind};
+
+mod pages;
+mod upload;
+
+use pages::{StreamedPages, TokenPages};
+use upload::RemoteUpload;
 
 /// The slowest transfer that does not count as hanging, in bytes per second.
 const RATE_MIN_BYTES: u64 = 128 << 10;
@@ -34,6 +37,8 @@ const RATE_MIN_BYTES: u64 = 128 << 10;
 pub(super) struct Remote {
     pub(super) store: Arc<dyn ObjectStore>,
     pub(super) parts: Arc<dyn MultipartStore>,
+    /// Listing with tokens, where the client of the cloud has it.
+    pub(super) pages: Option<Arc<dyn PaginatedListStore>>,
     /// The segments before every name, or empty.
     pub(super) prefix: String,
     /// How the bucket is shown in errors.
@@ -103,19 +108,16 @@ impl Remote {
         Ok(if whole.is_empty() { first } else { whole.freeze() })
     }
 
-    fn listed(&self, meta: &ObjectMeta) -> Option<Attempt<Listed>> {
+    /// Returns the line of an object; `None` for what chartfs cannot have written.
+    fn listed(&self, meta: &ObjectMeta) -> Attempt<Option<Listed>> {
         let path = meta.location.as_ref();
         let name = match self.prefix.as_str() {
             "" => Some(path),
             prefix => path.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('/')),
         };
-        // Objects that chartfs cannot have written are not its business.
-        let name = ObjectName::new(name?).ok()?;
-        let version = match self.version(meta.e_tag.as_deref(), meta.version.clone()) {
-            Ok(version) => version,
-            Err(fault) => return Some(Err(fault)),
-        };
-        Some(Ok(Listed { name, size_bytes: meta.size, version }))
+        let Some(name) = name.and_then(|name| ObjectName::new(name).ok()) else { return Ok(None) };
+        let version = self.version(meta.e_tag.as_deref(), meta.version.clone())?;
+        Ok(Some(Listed { name, size_bytes: meta.size, version }))
     }
 }
 
@@ -199,45 +201,22 @@ impl Backend for Remote {
         let path = self.path(name.as_str());
         let id = self.within(0, self.parts.create_multipart(&path)).await?;
         let id = id.map_err(|e| self.fault(&e))?;
-        let (done, length) = (Mutex::default(), AtomicU64::new(0));
-        Ok(Box::new(RemoteUpload { remote: self.clone(), path, id, done, length }))
+        Ok(Box::new(RemoteUpload::new(self.clone(), path, id)))
     }
 
-    fn list(
-        &self,
-        prefix: &str,
-        after: Option<&ObjectName>,
-    ) -> BoxStream<'static, Attempt<Listed>> {
+    fn list(&self, prefix: &str) -> Box<dyn Pages> {
         let below = self.path(prefix);
-        let below = (!below.as_ref().is_empty()).then_some(below);
-        let metas = match after {
-            Some(after) => self.store.list_with_offset(below.as_ref(), &self.path(after.as_str())),
-            None => self.store.list(below.as_ref()),
-        };
-        // The deadline holds for each page, which is where the stream waits.
-        let state = (self.clone(), metas);
-        futures::stream::unfold(state, |(remote, mut metas)| async move {
-            loop {
-                let item = match remote.within(0, metas.next()).await {
-                    Ok(None) => return None,
-                    Ok(Some(Ok(meta))) => match remote.listed(&meta) {
-                        Some(listed) => listed,
-                        None => continue,
-                    },
-                    Ok(Some(Err(e))) => Err(remote.fault(&e)),
-                    Err(fault) => Err(fault),
-                };
-                return Some((item, (remote, metas)));
-            }
-        })
-        .boxed()
+        match self.pages.clone() {
+            Some(pages) => Box::new(TokenPages::new(self.clone(), pages, &below)),
+            None => Box::new(StreamedPages::new(self.clone(), below)),
+        }
     }
 
     async fn delete(&self, name: &ObjectName) -> Attempt<()> {
         let path = Ok(self.path(name.as_str()));
         let mut done = self.store.delete_stream(futures::stream::iter([path]).boxed());
         match self.within(0, done.next()).await? {
-            Some(Err(object_store::Error::NotFound { .. })) | Some(Ok(_)) | None => Ok(()),
+            Some(Err(object_store::Error::NotFound { .. }) | Ok(_)) | None => Ok(()),
             Some(Err(e)) => Err(self.fault(&e)),
         }
     }
@@ -251,60 +230,34 @@ impl Backend for Remote {
     }
 }
 
-struct RemoteUpload {
-    remote: Remote,
-    path: Path,
-    id: MultipartId,
-    done: Mutex<BTreeMap<usize, PartId>>,
-    length: AtomicU64,
-}
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use object_store::memory::InMemory;
 
-#[async_trait]
-impl Upload for RemoteUpload {
-    async fn part(&self, index: usize, bytes: Bytes) -> Attempt<()> {
-        let (remote, length) = (&self.remote, bytes.len() as u64);
-        let sent = remote.parts.put_part(&self.path, &self.id, index, bytes.into());
-        let part = remote.within(length, sent).await?.map_err(|e| remote.fault(&e))?;
-        self.done.lock().unwrap_or_else(PoisonError::into_inner).insert(index, part);
-        self.length.fetch_add(length, Ordering::Relaxed);
-        Ok(())
-    }
-
-    async fn complete(&self) -> Attempt<Version> {
-        let remote = &self.remote;
-        let parts: Vec<PartId> =
-            self.done.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        let length = self.length.load(Ordering::Relaxed);
-        // Joining the parts takes some stores as long as writing them.
-        let made = remote.parts.complete_multipart(&self.path, &self.id, parts);
-        match remote.within(length, made).await? {
-            Ok(put) => remote.version(put.e_tag.as_deref(), put.version),
-            Err(e) => {
-                let fault = remote.fault(&e);
-                // The upload is gone when an earlier try, whose answer was lost, completed it.
-                match self.look().await {
-                    Some(version) if fault.outcome == Outcome::Final => Ok(version),
-                    _ => Err(fault),
-                }
-            }
+    pub(super) fn remote(prefix: &str) -> Remote {
+        let store = Arc::new(InMemory::new());
+        Remote {
+            store: store.clone(),
+            parts: store,
+            pages: None,
+            prefix: prefix.to_owned(),
+            site: "az://c".to_owned(),
+            request_timeout: Duration::from_secs(5),
+            counters: Arc::default(),
         }
     }
 
-    async fn abort(&self) {
-        let aborted = self.remote.parts.abort_multipart(&self.path, &self.id);
-        if !matches!(self.remote.within(0, aborted).await, Ok(Ok(()))) {
-            tracing::warn!(object = %self.path, "parts of an upload that failed stay in the bucket");
+    #[tokio::test]
+    async fn objects_outside_of_the_prefix_are_not_seen() {
+        let (whole, part) = (remote(""), remote("p"));
+        let part = Remote { store: whole.store.clone(), parts: whole.parts.clone(), ..part };
+        for name in ["p/a", "pq/b", "c", "p/x/d"] {
+            let name = ObjectName::new(name).unwrap();
+            whole.put(&name, Bytes::new(), &Condition::Always).await.unwrap();
         }
-    }
-}
-
-impl RemoteUpload {
-    /// Returns the version of the object when it has the length of this upload.
-    async fn look(&self) -> Option<Version> {
-        let options = GetOptions { head: true, ..GetOptions::default() };
-        let asked = self.remote.store.get_opts(&self.path, options);
-        let meta = self.remote.within(0, asked).await.ok()?.ok()?.meta;
-        let whole = meta.size == self.length.load(Ordering::Relaxed);
-        whole.then(|| self.remote.version(meta.e_tag.as_deref(), meta.version).ok())?
+        let listed = part.list("").next().await.unwrap().unwrap();
+        let names: Vec<_> = listed.iter().map(|l| l.name.as_str()).collect();
+        assert_eq!(names, ["a", "x/d"]);
     }
 }

@@ -1,0 +1,533 @@
+//! Open files: reading the rendered view, and writing into a draft that is committed at flush.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+
+use super::draft::{Draft, Text};
+use super::folder::{Gone, Overlay, place_of};
+use super::listing::attr_with;
+use super::local::is_local_name;
+use super::node::{Node, Spot, Stands};
+use super::sight::Rendered;
+use super::stream::Stream;
+use super::{Access, Attr, Handle, Ino, Invalidation, NodeKind, Opened, SetAttr, View, locked};
+use crate::clock::now_unix_ns;
+use crate::error::{Error, Kind, Result};
+use crate::record::Sight;
+use crate::record::directory::check_name;
+
+/// The bytes that a node holds, while it is in use.
+#[derive(Default)]
+pub(super) enum Held {
+    /// Nothing: the record says what the file is.
+    #[default]
+    Nothing,
+    /// The view as rendered.
+    Clean(Arc<Rendered>),
+    /// A long opaque file, read by ranges.
+    Stream(Arc<Stream>),
+    /// Text that is being written.
+    Draft(Writing),
+}
+
+/// A draft and what it was made of.
+pub(super) struct Writing {
+    pub(super) draft: Draft,
+    /// The view that the draft began as; `None` for a file that is new, or replaced as a whole.
+    pub(super) base: Option<Arc<Rendered>>,
+    /// Counts the changes, so that a commit knows whether it has all of them.
+    pub(super) edits: u64,
+    /// The changes that are committed.
+    pub(super) saved: u64,
+    /// When the text was changed, unless a program set another time.
+    pub(super) mtime_unix_ns: i64,
+}
+
+impl Writing {
+    pub(super) fn is_dirty(&self) -> bool {
+        self.edits != self.saved
+    }
+
+    fn touch(&mut self) {
+        self.edits += 1;
+        self.mtime_unix_ns = now_unix_ns();
+    }
+}
+
+/// The part of a node that only files use.
+#[derive(Default)]
+pub(super) struct FileState {
+    pub(super) held: Mutex<Held>,
+    /// Taken by whoever renders or commits this file: the others wait for it, and nobody else.
+    pub(super) work: tokio::sync::Mutex<()>,
+    handles: AtomicUsize,
+    /// The record version that the kernel's cache was filled from.
+    shown: Mutex<Option<[u8; 32]>>,
+    /// What stood under the name of a new file, when that was taken away just before.
+    pub(super) returning: Mutex<Option<Gone>>,
+}
+
+impl FileState {
+    /// Says whether forgetting the file would lose something.
+    pub(super) fn is_busy(&self) -> bool {
+        self.handles.load(Ordering::Relaxed) > 0
+            || matches!(&*locked(&self.held), Held::Draft(w) if w.is_dirty())
+    }
+
+    /// Counts the draft as changed: what was only here is to be committed.
+    pub(super) fn mark_dirty(&self) {
+        if let Held::Draft(w) = &mut *locked(&self.held) {
+            w.edits += 1;
+        }
+    }
+
+    /// Forgets the text: the record says what the file is.
+    pub(super) fn forget_text(&self) {
+        *locked(&self.held) = Held::Nothing;
+    }
+
+    /// Holds a text of its own, that no record has.
+    pub(super) fn hold_text(&self, text: Text) {
+        let draft = match text {
+            Text::Memory(bytes) => Draft::of(&bytes),
+            Text::Spool(spool) => Draft::Spool(spool),
+        };
+        let mtime_unix_ns = now_unix_ns();
+        let writing = Writing { draft, base: None, edits: 0, saved: 0, mtime_unix_ns };
+        *locked(&self.held) = Held::Draft(writing);
+    }
+
+    /// Lets the next read render the record again; a draft stays.
+    pub(super) fn drop_rendered(&self) {
+        let mut held = locked(&self.held);
+        if !matches!(*held, Held::Draft(_)) {
+            *held = Held::Nothing;
+        }
+    }
+}
+
+/// One open handle.
+pub(super) struct OpenFile {
+    pub(super) node: Arc<Node>,
+    access: Access,
+}
+
+fn not_open() -> Error {
+    Error::new(Kind::NotFound, "the file is not open")
+}
+
+impl View {
+    fn open_file(&self, handle: Handle) -> Result<Arc<OpenFile>> {
+        locked(&self.files).get(&handle).cloned().ok_or_else(not_open)
+    }
+
+    /// Returns the attributes of a file that has a draft.
+    pub(super) fn draft_attr(&self, node: &Node) -> Option<Attr> {
+        match &*locked(&node.file.held) {
+            Held::Draft(w) => Some(attr_with(node, w.draft.len(), w.mtime_unix_ns)),
+            _ => None,
+        }
+    }
+
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// `Denied` when nothing in the view can be written and it is opened for that;
+    /// `CredentialExpired`, `Integrity` as the record says.
+    pub async fn open(&self, ino: Ino, access: Access) -> Result<Opened> {
+        let node = self.node(ino)?;
+        if node.kind == NodeKind::Directory {
+            return Err(Error::new(Kind::IsDirectory, "this is a folder"));
+        }
+        let mut keep_cache = true;
+        if let Stands::Record { located, policy } = node.stands() {
+            let seen = self.see(located, &policy, self.options.attr_ttl).await?;
+            if access.write {
+                self.check_writable(self.may_write_any(&policy, seen.format).await?)?;
+            }
+            if access.read && seen.open.is_empty() {
+                return Err(Error::new(Kind::Denied, "the record is closed to you"));
+            }
+            keep_cache = self.note_version(&node, *seen.record.object_hash());
+        }
+        if access.write && access.truncate {
+            self.change(&node, |draft| draft.set_len(0)).await?;
+            keep_cache = false;
+        }
+        Ok(self.hand_out(node, access, keep_cache))
+    }
+
+    fn check_writable(&self, sight: Sight) -> Result<()> {
+        match sight {
+            Sight::Open => Ok(()),
+            Sight::Closed => Err(Error::new(Kind::Denied, "you may not change this record")),
+            Sight::Expired => {
+                Err(Error::new(Kind::CredentialExpired, "you may not change this record")
+                    .because("the certificate behind your attribute has ended"))
+            }
+        }
+    }
+
+    /// Notes which version the kernel will see; says whether it is the one that it saw last.
+    fn note_version(&self, node: &Node, version: [u8; 32]) -> bool {
+        let mut shown = locked(&node.file.shown);
+        let is_same = *shown == Some(version);
+        let is_first = shown.is_none();
+        *shown = Some(version);
+        drop(shown);
+        if !is_same {
+            node.file.drop_rendered();
+            node.forget_attr();
+            if !is_first {
+                self.invalidate(Invalidation::Inode(node.ino));
+            }
+        }
+        is_same
+    }
+
+    fn hand_out(&self, node: Arc<Node>, access: Access, keep_cache: bool) -> Opened {
+        let handle = self.new_handle();
+        node.file.handles.fetch_add(1, Ordering::Relaxed);
+        locked(&self.files).insert(handle, Arc::new(OpenFile { node, access }));
+        Opened { handle, keep_cache, read_only: !access.write }
+    }
+
+    /// Makes a file, or opens the one of that name.
+    ///
+    /// # Errors
+    /// `Exists` when it is there and `exclusive` is asked for; `Denied` when the folder's policy
+    /// lets the user not add.
+    pub async fn create(
+        &self,
+        parent: Ino,
+        name: &[u8],
+        exclusive: bool,
+        mode: u16,
+    ) -> Result<(Attr, Opened)> {
+        check_name(name)?;
+        let access = Access { read: true, write: true, truncate: false, append: false };
+        match self.child(parent, name).await {
+            Ok(_) if exclusive => return Err(Error::new(Kind::Exists, "the name exists already")),
+            Ok(node) => {
+                let opened = self.open(node.ino, access).await?;
+                let attr = self.attr_of(&node).await?;
+                locked(&self.tree).refer(&node);
+                return Ok((attr, opened));
+            }
+            Err(e) if e.kind() == Kind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+        let folder = self.node(parent)?;
+        let stands = if is_local_name(name) { Stands::Local } else { Stands::Fresh };
+        if stands == Stands::Fresh && !self.comes_back(&folder, name) {
+            self.check_add(&folder).await?;
+            self.check_not_hidden(&folder, name).await?;
+        }
+        let node = self.add_here(&folder, name, stands);
+        node.set_mode(mode);
+        let attr = self.draft_attr(&node).unwrap_or_else(|| attr_with(&node, 0, 0));
+        locked(&self.tree).refer(&node);
+        Ok((attr, self.hand_out(node, access, false)))
+    }
+
+    /// Adds an empty file that is only here. A name that was taken away stays remembered in the
+    /// new node, so that its record is found when the file is committed.
+    fn add_here(&self, folder: &Node, name: &[u8], stands: Stands) -> Arc<Node> {
+        let spot = Spot { parent: folder.ino, name: name.to_vec() };
+        let node = locked(&self.tree).add(NodeKind::File, spot, stands);
+        let edits = u64::from(!matches!(node.stands(), Stands::Local));
+        *locked(&node.file.held) = Held::Draft(Writing {
+            draft: Draft::of(b""),
+            base: None,
+            edits,
+            saved: 0,
+            mtime_unix_ns: now_unix_ns(),
+        });
+        if let Some(Overlay::Gone(gone)) = folder.folder.overlay(name) {
+            *locked(&node.file.returning) = Some(gone);
+        }
+        folder.folder.set_overlay(name, Overlay::Here(node.ino));
+        node
+    }
+
+    fn comes_back(&self, folder: &Node, name: &[u8]) -> bool {
+        matches!(folder.folder.overlay(name), Some(Overlay::Gone(_)))
+    }
+
+    pub(super) async fn check_add(&self, folder: &Node) -> Result<()> {
+        let (_, policy) = place_of(folder)?;
+        let bound = self.records.realm().policy(&policy.hash, policy.patient.as_ref()).await?;
+        match self.records.sight(&bound.add) {
+            Sight::Open => Ok(()),
+            Sight::Closed => Err(Error::new(Kind::Denied, "you may not add files to this folder")
+                .because(format!("it needs {}", bound.add))),
+            Sight::Expired => {
+                Err(Error::new(Kind::CredentialExpired, "you may not add files to this folder")
+                    .because("the certificate behind your attribute has ended"))
+            }
+        }
+    }
+
+    /// A name whose record is closed to the user as a whole is taken, and he may not replace it.
+    async fn check_not_hidden(&self, folder: &Node, name: &[u8]) -> Result<()> {
+        let table = self.table(folder, self.options.attr_ttl).await?;
+        if table.0.contains_key(name) {
+            return Err(Error::new(Kind::Denied, "the name is taken by a record closed to you"));
+        }
+        Ok(())
+    }
+
+    /// Reads from memory; `None` when that takes waiting.
+    pub fn cached_read(&self, handle: Handle, offset: u64, len: u32) -> Option<Bytes> {
+        let file = self.open_file(handle).ok()?;
+        match &*locked(&file.node.file.held) {
+            Held::Clean(rendered) => Some(slice(&rendered.bytes, offset, len)),
+            Held::Draft(w) if !w.draft.is_spooled() => w.draft.read(offset, len as usize).ok(),
+            Held::Nothing | Held::Stream(_) | Held::Draft(_) => None,
+        }
+    }
+
+    /// Reads bytes of the view; fewer than asked for only at its end.
+    ///
+    /// # Errors
+    /// `Integrity` when what the policy lets the user read does not open.
+    pub async fn read(&self, handle: Handle, offset: u64, len: u32) -> Result<Bytes> {
+        let file = self.open_file(handle)?;
+        if !file.access.read {
+            return Err(Error::new(Kind::Usage, "the file is not open for reading"));
+        }
+        loop {
+            let stream = match &*locked(&file.node.file.held) {
+                Held::Clean(rendered) => return Ok(slice(&rendered.bytes, offset, len)),
+                Held::Draft(w) => return w.draft.read(offset, len as usize),
+                Held::Stream(stream) => Some(stream.clone()),
+                Held::Nothing => None,
+            };
+            match stream {
+                Some(stream) => return stream.read(&self.records, offset, len).await,
+                None => self.fill(&file.node).await?,
+            }
+        }
+    }
+
+    /// Renders the view of a file, or prepares to stream it.
+    pub(super) async fn fill(&self, node: &Node) -> Result<()> {
+        let _work = node.file.work.lock().await;
+        if !matches!(*locked(&node.file.held), Held::Nothing) {
+            return Ok(());
+        }
+        let Stands::Record { located, policy } = node.stands() else {
+            return Err(not_open());
+        };
+        let seen = self.see(located, &policy, self.options.attr_ttl).await?;
+        let held = match seen.external() {
+            Some((part, opened)) => {
+                Held::Stream(Arc::new(Stream::new(part.clone(), opened.clone())))
+            }
+            None => Held::Clean(Arc::new(self.render(&seen).await?)),
+        };
+        let mut now = locked(&node.file.held);
+        if matches!(*now, Held::Nothing) {
+            *now = held;
+        }
+        Ok(())
+    }
+
+    /// Writes bytes into the draft of an open file.
+    ///
+    /// # Errors
+    /// `Usage` when it is not open for writing; `NoSpace` over the limits.
+    pub async fn write(&self, handle: Handle, offset: u64, data: Bytes) -> Result<()> {
+        let file = self.open_file(handle)?;
+        if !file.access.write {
+            return Err(Error::new(Kind::Usage, "the file is not open for writing"));
+        }
+        let is_append = file.access.append;
+        self.change(&file.node, |draft| {
+            let at = if is_append { draft.len() } else { offset };
+            draft.write(at, &data)
+        })
+        .await
+    }
+
+    /// Empties an open file.
+    pub(super) async fn truncate(&self, handle: Handle) -> Result<()> {
+        let file = self.open_file(handle)?;
+        self.change(&file.node, |draft| draft.set_len(0)).await
+    }
+
+    /// Changes the draft of a file, which is made of its view first.
+    async fn change(
+        &self,
+        node: &Node,
+        mut edit: impl FnMut(&mut Draft) -> Result<()>,
+    ) -> Result<()> {
+        loop {
+            let is_spooled = match &mut *locked(&node.file.held) {
+                Held::Draft(w) if w.draft.is_spooled() => true,
+                Held::Draft(w) => {
+                    edit(&mut w.draft)?;
+                    w.touch();
+                    return Ok(());
+                }
+                _ => false,
+            };
+            if is_spooled {
+                // A long text is not copied for a commit: whoever writes waits for it.
+                let _work = node.file.work.lock().await;
+                if let Held::Draft(w) = &mut *locked(&node.file.held) {
+                    edit(&mut w.draft)?;
+                    w.touch();
+                    return Ok(());
+                }
+            } else {
+                self.begin_draft(node).await?;
+            }
+        }
+    }
+
+    /// Turns what a file holds into a draft.
+    async fn begin_draft(&self, node: &Node) -> Result<()> {
+        self.fill(node).await?;
+        let stream = match &mut *locked(&node.file.held) {
+            held @ Held::Clean(_) => {
+                let Held::Clean(rendered) = std::mem::take(held) else { return Ok(()) };
+                *held = Held::Draft(Writing {
+                    draft: Draft::of(&rendered.bytes),
+                    base: Some(rendered),
+                    edits: 0,
+                    saved: 0,
+                    mtime_unix_ns: now_unix_ns(),
+                });
+                return Ok(());
+            }
+            Held::Stream(stream) => stream.clone(),
+            Held::Nothing | Held::Draft(_) => return Ok(()),
+        };
+        let _work = node.file.work.lock().await;
+        let draft = stream.to_draft(&self.records).await?;
+        let mut held = locked(&node.file.held);
+        if matches!(*held, Held::Stream(_)) {
+            let mtime_unix_ns = now_unix_ns();
+            *held = Held::Draft(Writing { draft, base: None, edits: 0, saved: 0, mtime_unix_ns });
+        }
+        Ok(())
+    }
+
+    /// Changes attributes of a file or folder.
+    ///
+    /// # Errors
+    /// `Denied` when the length or the time is to change and nothing in it can be written.
+    pub async fn set_attr(
+        &self,
+        ino: Ino,
+        handle: Option<Handle>,
+        change: SetAttr,
+    ) -> Result<Attr> {
+        let node = self.node(ino)?;
+        if let Some(mode) = change.mode {
+            node.set_mode(mode);
+        }
+        if node.kind == NodeKind::Directory {
+            return self.attr_of(&node).await;
+        }
+        if let Some(len) = change.size_bytes {
+            self.check_change(&node).await?;
+            self.change(&node, |draft| draft.set_len(len)).await?;
+        }
+        if let Some(mtime) = change.mtime {
+            self.set_mtime(&node, mtime.to_unix_ns()).await?;
+        }
+        // truncate(2) has no handle whose close would commit.
+        if change.size_bytes.is_some() && handle.is_none() {
+            self.save(&node, true).await?;
+        }
+        self.attr_of(&node).await
+    }
+
+    async fn check_change(&self, node: &Node) -> Result<()> {
+        let Stands::Record { located, policy } = node.stands() else { return Ok(()) };
+        let seen = self.see(located, &policy, self.options.attr_ttl).await?;
+        self.check_writable(self.may_write_any(&policy, seen.format).await?)
+    }
+
+    async fn set_mtime(&self, node: &Node, mtime_unix_ns: i64) -> Result<()> {
+        if let Held::Draft(w) = &mut *locked(&node.file.held) {
+            // The commit that is still to come carries the time.
+            if w.is_dirty() || matches!(node.stands(), Stands::Local | Stands::Removed) {
+                w.mtime_unix_ns = mtime_unix_ns;
+                return Ok(());
+            }
+        }
+        self.check_change(node).await?;
+        self.save_mtime(node, mtime_unix_ns).await
+    }
+
+    /// Commits what was written; its error is what `close` returns.
+    ///
+    /// # Errors
+    /// Those of the commit; the text is kept, and the last good version stays.
+    pub async fn flush(&self, handle: Handle) -> Result<()> {
+        let file = self.open_file(handle)?;
+        if !file.access.write {
+            return Ok(());
+        }
+        self.save(&file.node, false).await
+    }
+
+    /// Commits what was written.
+    ///
+    /// # Errors
+    /// Those of the commit.
+    pub async fn fsync(&self, handle: Handle) -> Result<()> {
+        let file = self.open_file(handle)?;
+        self.save(&file.node, true).await
+    }
+
+    /// Closes a handle; the last one of a file commits what no flush did.
+    pub async fn release(&self, handle: Handle) {
+        let Some(file) = locked(&self.files).remove(&handle) else { return };
+        let node = &file.node;
+        let is_last = node.file.handles.fetch_sub(1, Ordering::Relaxed) == 1;
+        if !is_last {
+            return;
+        }
+        if file.access.write {
+            if let Err(e) = self.save(node, true).await {
+                tracing::warn!(kind = ?e.kind(), "a file could not be committed when it was closed");
+            }
+        }
+        let mut held = locked(&node.file.held);
+        let is_kept = match &*held {
+            Held::Draft(w) => w.is_dirty() || node.stands() == Stands::Local,
+            Held::Clean(_) | Held::Stream(_) | Held::Nothing => false,
+        };
+        if !is_kept {
+            *held = Held::Nothing;
+        }
+    }
+
+    /// Returns the text of a file as this user sees it now, drafts included.
+    pub(super) async fn text_of(&self, node: &Node) -> Result<Text> {
+        loop {
+            let stream = match &*locked(&node.file.held) {
+                Held::Clean(rendered) => return Ok(Text::Memory(rendered.bytes.clone())),
+                Held::Draft(w) => return Ok(w.draft.text()),
+                Held::Stream(stream) => Some(stream.clone()),
+                Held::Nothing => None,
+            };
+            match stream {
+                Some(stream) => return Ok(stream.to_draft(&self.records).await?.text()),
+                None => self.fill(node).await?,
+            }
+        }
+    }
+}
+
+fn slice(bytes: &Bytes, offset: u64, len: u32) -> Bytes {
+    let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+    let end = start.saturating_add(len as usize).min(bytes.len());
+    bytes.slice(start..end)
+}

@@ -1,0 +1,264 @@
+//! Names to nodes: looking up one, listing all, and their attributes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::sync::OnceCell;
+
+use super::folder::{Overlay, place_of};
+use super::node::{Node, Spot, Stands};
+use super::{Attr, DirEntry, Handle, Ino, NodeKind, Time, View, locked};
+use crate::error::{Error, Kind, Result};
+use crate::record::directory::{Entry, NAMES_SLOT, Table, check_name};
+use crate::record::{PolicyRef, RecordId};
+
+/// How many heads are fetched at once for a listing.
+const HEADS_AT_ONCE: usize = 64;
+/// The deepest path; also ends the walk when a folder contains itself.
+const DEPTH_MAX: usize = 256;
+
+/// An open folder: its listing is made once and does not change under the reader.
+pub(super) struct OpenFolder {
+    node: Arc<Node>,
+    entries: OnceCell<Arc<[DirEntry]>>,
+}
+
+fn no_such_file() -> Error {
+    Error::new(Kind::NotFound, "no such file")
+}
+
+impl View {
+    /// Looks up a name from memory; `None` when that takes waiting.
+    pub fn cached_lookup(&self, parent: Ino, name: &[u8]) -> Option<Result<Attr>> {
+        let folder = self.node(parent).ok()?;
+        let node = match folder.folder.overlay(name) {
+            Some(Overlay::Gone(_)) => return Some(Err(no_such_file())),
+            Some(Overlay::Here(ino)) => self.node(ino).ok()?,
+            None => {
+                let table = self.cached_table(&folder)?;
+                let Some(entry) = table.0.get(name) else {
+                    return Some(Err(no_such_file()));
+                };
+                locked(&self.tree).find(entry.located.record)?
+            }
+        };
+        let attr = self.fresh_attr(&node)?;
+        locked(&self.tree).refer(&node);
+        Some(Ok(attr))
+    }
+
+    /// Looks up a name, and counts one reference to what it stands for.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such name, or the user may not know of it.
+    pub async fn lookup(&self, parent: Ino, name: &[u8]) -> Result<Attr> {
+        let node = self.child(parent, name).await?;
+        let attr = self.attr_of(&node).await?;
+        locked(&self.tree).refer(&node);
+        Ok(attr)
+    }
+
+    /// Drops references that [`View::lookup`] and others counted.
+    pub fn forget(&self, ino: Ino, count: u64) {
+        locked(&self.tree).forget(ino, count);
+    }
+
+    /// Returns the node of a name.
+    pub(super) async fn child(&self, parent: Ino, name: &[u8]) -> Result<Arc<Node>> {
+        let folder = self.node(parent)?;
+        check_name(name)?;
+        match folder.folder.overlay(name) {
+            Some(Overlay::Gone(_)) => return Err(no_such_file()),
+            Some(Overlay::Here(ino)) => return self.node(ino),
+            None => {}
+        }
+        let table = self.table(&folder, self.options.attr_ttl).await?;
+        let entry = table.0.get(name).ok_or_else(no_such_file)?;
+        let (_, policy) = place_of(&folder)?;
+        let policy = entry.policy.as_ref().unwrap_or(&policy);
+        if !self.is_listed(entry.profile, policy).await? {
+            return Err(no_such_file());
+        }
+        self.node_of(&folder, name, entry)
+    }
+
+    /// Returns the node of an entry, made now if need be.
+    pub(super) fn node_of(&self, folder: &Node, name: &[u8], entry: &Entry) -> Result<Arc<Node>> {
+        let (_, inherited) = place_of(folder)?;
+        self.check_walk(folder, entry.located.record)?;
+        let located = entry.located;
+        let (kind, stands) = if entry.is_directory() {
+            let policy = entry.policy.clone().unwrap_or(inherited);
+            (NodeKind::Directory, Stands::Directory { located, policy })
+        } else {
+            (NodeKind::File, Stands::Record { located, policy: inherited })
+        };
+        let spot = Spot { parent: folder.ino, name: name.to_vec() };
+        Ok(locked(&self.tree).of_record(located.record, kind, spot, stands))
+    }
+
+    /// Refuses a folder that contains itself.
+    fn check_walk(&self, folder: &Node, record: RecordId) -> Result<()> {
+        let mut at = folder.ino;
+        for _ in 0..DEPTH_MAX {
+            let node = self.node(at)?;
+            if place_of(&node)?.0.record == record {
+                return Err(Error::damaged("a folder contains itself"));
+            }
+            if at == Ino::ROOT {
+                return Ok(());
+            }
+            at = node.spot().parent;
+        }
+        Err(Error::new(Kind::BadName, "the path is too deep")
+            .because(format!("a path has at most {DEPTH_MAX} folders")))
+    }
+
+    /// Returns attributes from memory, when they are young enough.
+    pub fn cached_attr(&self, ino: Ino) -> Option<Attr> {
+        let node = self.node(ino).ok()?;
+        self.fresh_attr(&node)
+    }
+
+    fn fresh_attr(&self, node: &Node) -> Option<Attr> {
+        if let Some(attr) = self.draft_attr(node) {
+            return Some(attr);
+        }
+        let (since, attr) = node.attr()?;
+        (since.elapsed() <= self.options.attr_ttl).then_some(attr)
+    }
+
+    /// Returns the attributes of a file or folder.
+    ///
+    /// # Errors
+    /// `Integrity` when its record is damaged.
+    pub async fn attr(&self, ino: Ino, _handle: Option<Handle>) -> Result<Attr> {
+        self.attr_of(&*self.node(ino)?).await
+    }
+
+    pub(super) async fn attr_of(&self, node: &Node) -> Result<Attr> {
+        if let Some(attr) = self.fresh_attr(node) {
+            return Ok(attr);
+        }
+        let attr = self.load_attr(node, self.options.attr_ttl).await?;
+        node.remember_attr(attr.clone());
+        Ok(attr)
+    }
+
+    async fn load_attr(&self, node: &Node, max_age: Duration) -> Result<Attr> {
+        match node.stands() {
+            Stands::Directory { located, policy } => {
+                let record = self.records.load(located, &policy, max_age).await?;
+                let names = self.records.open_slot(&record, NAMES_SLOT).await?.unwrap_or_default();
+                let mtime = names.iter().map(|p| p.extent.mtime_unix_ns).max().unwrap_or(0);
+                Ok(attr_with(node, 0, mtime))
+            }
+            Stands::Record { located, policy } => {
+                let seen = self.see(located, &policy, max_age).await?;
+                Ok(attr_with(node, seen.size_bytes(), seen.mtime_unix_ns()))
+            }
+            Stands::Fresh | Stands::Local | Stands::Removed => Ok(attr_with(node, 0, 0)),
+        }
+    }
+
+    /// Opens a folder for listing.
+    ///
+    /// # Errors
+    /// `NotDirectory` when it is a file; `Denied` when its names are closed to the user.
+    pub async fn open_dir(&self, ino: Ino) -> Result<Handle> {
+        let node = self.node(ino)?;
+        self.table(&node, self.options.attr_ttl).await?;
+        let handle = self.new_handle();
+        let open = OpenFolder { node, entries: OnceCell::new() };
+        locked(&self.folders).insert(handle, Arc::new(open));
+        Ok(handle)
+    }
+
+    /// Returns the listing of an open folder, without `.` and `..`; the same at every call.
+    ///
+    /// # Errors
+    /// `NotFound` when the handle is not open; `Integrity` when the folder is damaged. A damaged
+    /// file in it is listed as not looked up.
+    pub async fn list(&self, handle: Handle, _from: u64) -> Result<Arc<[DirEntry]>> {
+        let open = locked(&self.folders).get(&handle).cloned().ok_or_else(no_such_file)?;
+        let entries = open.entries.get_or_try_init(|| self.make_listing(&open.node)).await?;
+        Ok(entries.clone())
+    }
+
+    async fn make_listing(&self, folder: &Arc<Node>) -> Result<Arc<[DirEntry]>> {
+        let table = self.table(folder, self.options.attr_ttl).await?;
+        let (_, policy) = place_of(folder)?;
+        let mut nodes = self.listed_nodes(folder, &table, &policy).await?;
+        for (name, ino) in folder.folder.here() {
+            if let Ok(node) = self.node(ino) {
+                nodes.push((name, node));
+            }
+        }
+        let entries = futures::stream::iter(nodes)
+            .map(|(name, node)| async move {
+                let attr = match self.attr_of(&node).await {
+                    Ok(attr) => attr,
+                    Err(_) => Attr { ino: Ino::UNKNOWN, ..attr_with(&node, 0, 0) },
+                };
+                DirEntry { name, attr }
+            })
+            .buffered(HEADS_AT_ONCE);
+        let mut entries: Vec<DirEntry> = entries.collect().await;
+        entries.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries.into())
+    }
+
+    async fn listed_nodes(
+        &self,
+        folder: &Node,
+        table: &Table,
+        policy: &PolicyRef,
+    ) -> Result<Vec<(Vec<u8>, Arc<Node>)>> {
+        let mut nodes = Vec::with_capacity(table.0.len());
+        // Files of one profile in one folder are all listed, or none is.
+        let mut listed: [Option<bool>; 256] = [None; 256];
+        for (name, entry) in &table.0 {
+            let is_listed = match (&entry.policy, listed[usize::from(entry.profile)]) {
+                (None, Some(known)) => known,
+                (own, _) => {
+                    let in_force = own.as_ref().unwrap_or(policy);
+                    self.is_listed(entry.profile, in_force).await?
+                }
+            };
+            if entry.policy.is_none() {
+                listed[usize::from(entry.profile)] = Some(is_listed);
+            }
+            if is_listed && folder.folder.overlay(name).is_none() {
+                nodes.push((name.clone(), self.node_of(folder, name, entry)?));
+            }
+        }
+        Ok(nodes)
+    }
+
+    /// Counts one reference, as when a listing with attributes is handed to the kernel.
+    pub fn remember(&self, ino: Ino) {
+        if let Ok(node) = self.node(ino) {
+            locked(&self.tree).refer(&node);
+        }
+    }
+
+    /// Closes a folder.
+    pub fn release_dir(&self, handle: Handle) {
+        locked(&self.folders).remove(&handle);
+    }
+}
+
+/// Makes the attributes of a node.
+pub(super) fn attr_with(node: &Node, size_bytes: u64, mtime_unix_ns: i64) -> Attr {
+    let time = Time::from_unix_ns(mtime_unix_ns);
+    Attr {
+        ino: node.ino,
+        kind: node.kind,
+        size_bytes,
+        mtime: time,
+        ctime: time,
+        mode: node.mode(),
+        nlink: if node.kind == NodeKind::Directory { 2 } else { 1 },
+    }
+}

@@ -1,0 +1,206 @@
+//! The tree of inodes: what each number stands for.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use super::file::FileState;
+use super::folder::Folder;
+use super::{Attr, Ino, NodeKind, locked};
+use crate::record::{Located, PolicyRef, RecordId};
+
+/// What a node is in the bucket, if it is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stands {
+    /// A directory and the policy in force in it.
+    Directory { located: Located, policy: PolicyRef },
+    /// A record, and the policy in force in its folder.
+    Record { located: Located, policy: PolicyRef },
+    /// A file that was made and not committed yet.
+    Fresh,
+    /// A file of this workstation only: a lock, a swap file, a backup.
+    Local,
+    /// A file without a name, kept while it is open.
+    Removed,
+}
+
+/// Where a node hangs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Spot {
+    pub(super) parent: Ino,
+    pub(super) name: Vec<u8>,
+}
+
+/// A file or folder that was looked up.
+pub(super) struct Node {
+    pub(super) ino: Ino,
+    pub(super) kind: NodeKind,
+    spot: Mutex<Spot>,
+    stands: Mutex<Stands>,
+    attr: Mutex<Option<(Instant, Attr)>>,
+    mode: AtomicU16,
+    references: AtomicU64,
+    pub(super) file: FileState,
+    pub(super) folder: Folder,
+}
+
+const FOLDER_MODE: u16 = 0o700;
+const FILE_MODE: u16 = 0o600;
+
+impl Node {
+    pub(super) fn root(stands: Stands) -> Self {
+        let spot = Spot { parent: Ino::ROOT, name: Vec::new() };
+        Self::new(Ino::ROOT, NodeKind::Directory, spot, stands)
+    }
+
+    fn new(ino: Ino, kind: NodeKind, spot: Spot, stands: Stands) -> Self {
+        let mode = if kind == NodeKind::Directory { FOLDER_MODE } else { FILE_MODE };
+        Self {
+            ino,
+            kind,
+            spot: Mutex::new(spot),
+            stands: Mutex::new(stands),
+            attr: Mutex::default(),
+            mode: AtomicU16::new(mode),
+            references: AtomicU64::new(0),
+            file: FileState::default(),
+            folder: Folder::default(),
+        }
+    }
+
+    pub(super) fn stands(&self) -> Stands {
+        locked(&self.stands).clone()
+    }
+
+    pub(super) fn set_stands(&self, stands: Stands) {
+        *locked(&self.stands) = stands;
+        self.forget_attr();
+    }
+
+    pub(super) fn spot(&self) -> Spot {
+        locked(&self.spot).clone()
+    }
+
+    pub(super) fn mode(&self) -> u16 {
+        self.mode.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_mode(&self, mode: u16) {
+        self.mode.store(mode & 0o7777, Ordering::Relaxed);
+        self.forget_attr();
+    }
+
+    /// Returns the attributes and when they were right.
+    pub(super) fn attr(&self) -> Option<(Instant, Attr)> {
+        locked(&self.attr).clone()
+    }
+
+    pub(super) fn remember_attr(&self, attr: Attr) {
+        *locked(&self.attr) = Some((Instant::now(), attr));
+    }
+
+    pub(super) fn forget_attr(&self) {
+        *locked(&self.attr) = None;
+    }
+}
+
+/// All nodes by number, and by what they stand for.
+pub(super) struct Tree {
+    nodes: HashMap<Ino, Arc<Node>>,
+    by_record: HashMap<RecordId, Ino>,
+    next: u64,
+}
+
+impl Tree {
+    pub(super) fn new(root: Node) -> Self {
+        let nodes = HashMap::from([(Ino::ROOT, Arc::new(root))]);
+        Self { nodes, by_record: HashMap::new(), next: Ino::ROOT.0 + 1 }
+    }
+
+    pub(super) fn get(&self, ino: Ino) -> Option<Arc<Node>> {
+        self.nodes.get(&ino).cloned()
+    }
+
+    /// Returns the node of a record, under the name that it has now; its number stays when it is
+    /// renamed.
+    pub(super) fn of_record(
+        &mut self,
+        record: RecordId,
+        kind: NodeKind,
+        spot: Spot,
+        stands: Stands,
+    ) -> Arc<Node> {
+        let known = self.by_record.get(&record).and_then(|ino| self.get(*ino));
+        if let Some(node) = known.filter(|n| n.kind == kind) {
+            *locked(&node.spot) = spot;
+            let is_same = *locked(&node.stands) == stands;
+            if !is_same {
+                node.set_stands(stands);
+            }
+            return node;
+        }
+        let node = self.add(kind, spot, stands);
+        self.by_record.insert(record, node.ino);
+        node
+    }
+
+    /// Returns the node of a record, when it was looked up.
+    pub(super) fn find(&self, record: RecordId) -> Option<Arc<Node>> {
+        self.get(*self.by_record.get(&record)?)
+    }
+
+    /// Returns every folder that was looked up.
+    pub(super) fn folders(&self) -> Vec<Arc<Node>> {
+        self.nodes.values().filter(|n| n.kind == NodeKind::Directory).cloned().collect()
+    }
+
+    /// Adds a node that stands for nothing in the bucket yet.
+    pub(super) fn add(&mut self, kind: NodeKind, spot: Spot, stands: Stands) -> Arc<Node> {
+        let ino = Ino(self.next);
+        self.next += 1;
+        let node = Arc::new(Node::new(ino, kind, spot, stands));
+        self.nodes.insert(ino, node.clone());
+        node
+    }
+
+    /// Says that a node stands for a record from now on.
+    pub(super) fn bind(&mut self, node: &Node, record: RecordId) {
+        self.by_record.insert(record, node.ino);
+    }
+
+    /// Says that a record is no longer the one that a node stands for.
+    pub(super) fn unbind(&mut self, record: RecordId) {
+        self.by_record.remove(&record);
+    }
+
+    pub(super) fn move_to(&self, node: &Node, spot: Spot) {
+        *locked(&node.spot) = spot;
+    }
+
+    pub(super) fn refer(&self, node: &Node) {
+        node.references.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Drops references; a node without any, and with nothing unsaved, is forgotten.
+    pub(super) fn forget(&mut self, ino: Ino, count: u64) {
+        let Some(node) = self.get(ino) else { return };
+        let before = node.references.load(Ordering::Relaxed);
+        node.references.store(before.saturating_sub(count), Ordering::Relaxed);
+        let idle = before <= count && !node.file.is_busy() && node.folder.is_plain();
+        if !idle || ino == Ino::ROOT {
+            return;
+        }
+        match node.stands() {
+            Stands::Record { located, .. } | Stands::Directory { located, .. } => {
+                self.nodes.remove(&ino);
+                self.by_record.remove(&located.record);
+            }
+            Stands::Removed => {
+                self.nodes.remove(&ino);
+            }
+            // A fresh or local file exists nowhere but here.
+            Stands::Fresh | Stands::Local => {}
+        }
+    }
+}

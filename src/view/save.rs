@@ -1,0 +1,539 @@
+//! From a draft to the bucket: what was saved is merged into the record, sections that the user
+//! does not see stay as they are, and of two savers nobody loses a text.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::draft::Text;
+use super::file::Held;
+use super::folder::{Edit, Gone, Overlay, place_of};
+use super::node::{Node, Spot, Stands};
+use super::sight::{Rendered, parts_of};
+use super::{Ino, Invalidation, View, locked};
+use crate::clock::now_unix_s;
+use crate::error::{Error, Kind, Result};
+use crate::key::hash;
+use crate::record::directory::{Entry, NAME_LEN_MAX_BYTES};
+use crate::record::external::BodySource;
+use crate::record::format::{FormatId, Measure, Merged, SectionText, Slot, merge, take_apart};
+use crate::record::head::Content;
+use crate::record::{Body, Committed, Located, PolicyRef, Record, RecordId, Sight, SlotWrite};
+
+/// A longer text is one opaque section: cutting it would need it in memory several times.
+const CUT_MAX_BYTES: u64 = super::draft::MEMORY_MAX_BYTES;
+/// How often a save is made again on top of somebody else's.
+const TRIES_MAX: u32 = 16;
+
+/// A text to be committed, and the state that it was taken in.
+struct Pending {
+    text: Text,
+    base: Option<Arc<Rendered>>,
+    edits: u64,
+    mtime_unix_ns: i64,
+}
+
+/// How a save onto a record ended.
+enum Onto {
+    Done(Arc<Record>),
+    /// Somebody else changed the same section: the text belongs into a file of its own.
+    Conflict,
+}
+
+impl View {
+    /// Commits what a file holds, if it changed. `is_last` says that nothing more is coming: only
+    /// then is an empty new file made, because a shell closes what it opened for `>` before the
+    /// program behind it has written anything.
+    pub(super) async fn save(&self, node: &Arc<Node>, is_last: bool) -> Result<()> {
+        let _work = node.file.work.lock().await;
+        let pending = match &*locked(&node.file.held) {
+            Held::Draft(w) if w.is_dirty() => Pending {
+                text: w.draft.text(),
+                base: w.base.clone(),
+                edits: w.edits,
+                mtime_unix_ns: w.mtime_unix_ns,
+            },
+            _ => return Ok(()),
+        };
+        if pending.text.len() == 0 && !is_last {
+            return Ok(());
+        }
+        let record = match node.stands() {
+            Stands::Local | Stands::Removed | Stands::Directory { .. } => return Ok(()),
+            Stands::Fresh => self.save_new(node, &pending).await?,
+            Stands::Record { located, policy } => {
+                self.save_over(node, located, &policy, &pending).await?
+            }
+        };
+        self.saved(node, &pending, record).await
+    }
+
+    /// Notes that a text is committed; what was written meanwhile stays a draft on top of it.
+    async fn saved(
+        &self,
+        node: &Arc<Node>,
+        pending: &Pending,
+        record: Option<Arc<Record>>,
+    ) -> Result<()> {
+        node.forget_attr();
+        let is_all = match &mut *locked(&node.file.held) {
+            Held::Draft(w) => {
+                w.saved = pending.edits;
+                !w.is_dirty()
+            }
+            _ => return Ok(()),
+        };
+        if is_all {
+            let (Stands::Record { located, policy }, Some(_)) = (node.stands(), record) else {
+                return Ok(());
+            };
+            let seen = self.see(located, &policy, Duration::MAX).await?;
+            let is_as_written = seen.size_bytes() == pending.text.len();
+            let mut held = locked(&node.file.held);
+            if matches!(&*held, Held::Draft(w) if !w.is_dirty()) {
+                *held = Held::Nothing;
+            }
+            drop(held);
+            if !is_as_written {
+                self.invalidate(Invalidation::Inode(node.ino));
+            }
+            return Ok(());
+        }
+        if let Stands::Record { located, policy } = node.stands() {
+            let seen = self.see(located, &policy, Duration::MAX).await?;
+            let base = if seen.external().is_some() {
+                None
+            } else {
+                Some(Arc::new(self.render(&seen).await?))
+            };
+            if let Held::Draft(w) = &mut *locked(&node.file.held) {
+                w.base = base;
+            }
+        }
+        Ok(())
+    }
+
+    /// Commits a file that is new here: onto the record that stood under its name just before, or
+    /// as a record of its own.
+    async fn save_new(&self, node: &Arc<Node>, pending: &Pending) -> Result<Option<Arc<Record>>> {
+        let Spot { parent, name } = node.spot();
+        let folder = self.node(parent)?;
+        let returning = locked(&node.file.returning).take();
+        if let Some(gone) = returning {
+            let came_back = self.save_returning(node, &folder, &name, &gone, pending).await;
+            if came_back.is_err() {
+                *locked(&node.file.returning) = Some(gone);
+            }
+            return came_back;
+        }
+        let (located, policy) = place_of(&folder)?;
+        let located = Located { birth: located.record, record: RecordId::random() };
+        let record = self.create_record(located, &policy, &name, pending).await?;
+        let entry = Entry { located, profile: record.head.profile, policy: None };
+        let added =
+            self.edit(&folder, Edit::Add { name: name.clone(), entry: entry.clone() }).await;
+        let name = match added {
+            Ok(()) => name,
+            // Another workstation made the same name first: both texts stay.
+            Err(e) if e.kind() == Kind::Exists => {
+                let name = self.conflict_name(&name);
+                self.edit(&folder, Edit::Add { name: name.clone(), entry }).await?;
+                tracing::warn!(record = %located.record, "a conflict copy was made");
+                name
+            }
+            Err(e) => return Err(e),
+        };
+        self.settle(node, &folder, &name, located, policy);
+        Ok(Some(record))
+    }
+
+    /// Lets a node that was only here stand for a record.
+    pub(super) fn settle(
+        &self,
+        node: &Arc<Node>,
+        folder: &Node,
+        name: &[u8],
+        located: Located,
+        policy: PolicyRef,
+    ) {
+        let spot = node.spot();
+        if let Ok(old_folder) = self.node(spot.parent) {
+            if matches!(old_folder.folder.overlay(&spot.name), Some(Overlay::Here(i)) if i == node.ino)
+            {
+                old_folder.folder.clear_overlay(&spot.name);
+                if spot.name != name {
+                    self.invalidate(Invalidation::Entry { parent: spot.parent, name: spot.name });
+                }
+            }
+        }
+        let tree = &mut *locked(&self.tree);
+        tree.move_to(node, Spot { parent: folder.ino, name: name.to_vec() });
+        tree.bind(node, located.record);
+        node.set_stands(Stands::Record { located, policy });
+    }
+
+    async fn create_record(
+        &self,
+        located: Located,
+        policy: &PolicyRef,
+        name: &[u8],
+        pending: &Pending,
+    ) -> Result<Arc<Record>> {
+        let (format, writes) = self.cut(name, pending)?;
+        self.records.create(located, format as u8, policy, writes).await
+    }
+
+    /// Cuts a new text into the sections that it fills.
+    fn cut(&self, name: &[u8], pending: &Pending) -> Result<(FormatId, Vec<SlotWrite>)> {
+        match &pending.text {
+            Text::Memory(bytes) if bytes.len() as u64 <= CUT_MAX_BYTES => {
+                let rules = self.rules.clone().with_seed(hash::random());
+                let name = String::from_utf8_lossy(name);
+                let (format, sections) = take_apart(bytes, &name, &rules);
+                let writes = sections
+                    .into_iter()
+                    .map(|(slot, text)| write_of(format, slot, &text, pending.mtime_unix_ns, false))
+                    .collect::<Vec<_>>();
+                let writes = if writes.is_empty() { vec![whole(pending)] } else { writes };
+                Ok((format, writes))
+            }
+            Text::Memory(_) | Text::Spool(_) => Ok((FormatId::Opaque, vec![whole(pending)])),
+        }
+    }
+
+    /// Commits a text onto the record that the node stands for.
+    async fn save_over(
+        &self,
+        node: &Arc<Node>,
+        located: Located,
+        policy: &PolicyRef,
+        pending: &Pending,
+    ) -> Result<Option<Arc<Record>>> {
+        match self.save_onto(located, policy, pending).await? {
+            Onto::Done(record) => {
+                self.note_profile(node, &record).await?;
+                Ok(Some(record))
+            }
+            Onto::Conflict => {
+                self.save_conflict(node, policy, pending).await?;
+                self.invalidate(Invalidation::Inode(node.ino));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Keeps a record's profile in its folder's table up to date: the listing is decided by it.
+    async fn note_profile(&self, node: &Node, record: &Record) -> Result<()> {
+        let Spot { parent, name } = node.spot();
+        let folder = self.node(parent)?;
+        let table = self.table(&folder, Duration::MAX).await?;
+        let Some(entry) = table.0.get(&name).filter(|e| e.located == record.located) else {
+            return Ok(());
+        };
+        if entry.profile == record.head.profile {
+            return Ok(());
+        }
+        let entry = Entry { profile: record.head.profile, ..entry.clone() };
+        self.edit(&folder, Edit::Put { name, entry }).await
+    }
+
+    async fn save_onto(
+        &self,
+        located: Located,
+        policy: &PolicyRef,
+        pending: &Pending,
+    ) -> Result<Onto> {
+        let mut max_age = Duration::MAX;
+        for _ in 0..TRIES_MAX {
+            let seen = self.see(located, policy, max_age).await?;
+            let current = if pending.text.len() > CUT_MAX_BYTES || seen.external().is_some() {
+                None
+            } else {
+                Some(self.render(&seen).await?)
+            };
+            let plan = self.plan(policy, &seen.record, current.as_ref(), pending).await?;
+            let Some((format, writes)) = plan else { return Ok(Onto::Conflict) };
+            let committed = if writes.is_empty() {
+                self.records.touch(&seen.record, policy, pending.mtime_unix_ns).await?
+            } else {
+                self.records.commit(&seen.record, format as u8, policy, writes, true).await?
+            };
+            if let Committed::Done(record) = committed {
+                return Ok(Onto::Done(record));
+            }
+            max_age = Duration::ZERO;
+        }
+        Err(Error::new(Kind::Conflict, "the record is changed by others all the time")
+            .hint("save again"))
+    }
+
+    /// Decides what to write; `None` when somebody else changed the same section meanwhile.
+    async fn plan(
+        &self,
+        policy: &PolicyRef,
+        record: &Record,
+        current: Option<&Rendered>,
+        pending: &Pending,
+    ) -> Result<Option<(FormatId, Vec<SlotWrite>)>> {
+        let (Some(current), Text::Memory(bytes)) = (current, &pending.text) else {
+            return self.plan_whole(policy, record, pending).await;
+        };
+        let base = pending.base.as_deref().unwrap_or(current);
+        if base.format == FormatId::Opaque && self.commands(policy, FormatId::Opaque).await? {
+            // It may have become a record that can be cut.
+            let is_clash =
+                contents(&base.record, Slot::DOCUMENTS) != contents(record, Slot::DOCUMENTS);
+            return if is_clash { Ok(None) } else { Ok(Some(self.cut(b"", pending)?)) };
+        }
+        let rules = self.rules.clone().with_seed(hash::random());
+        let merged = merge(base.format, &base.base, &base.visible, bytes, &rules);
+        let mut merged = match merged {
+            Ok(merged) => merged,
+            // Whoever sees and may write all of it loses nothing when it becomes something else.
+            Err(e) if e.kind() == Kind::Usage && self.commands(policy, base.format).await? => {
+                return Ok(Some(self.cut(b"", pending)?));
+            }
+            Err(e) => return Err(e),
+        };
+        self.leave_out_spacing(policy, &mut merged).await?;
+        if base.record.object_hash() != record.object_hash()
+            && !combine(base, current, &mut merged.changed)
+        {
+            return Ok(None);
+        }
+        let format = base.format;
+        let write = |append| {
+            move |(slot, text): (&Slot, &SectionText)| {
+                write_of(format, *slot, text, pending.mtime_unix_ns, append)
+            }
+        };
+        let changed = merged.changed.iter().map(write(false));
+        Ok(Some((format, changed.chain(merged.appended.iter().map(write(true))).collect())))
+    }
+
+    /// A tool that prints a file anew changes the white space of every section; of those that the
+    /// user may not write, nothing is lost.
+    async fn leave_out_spacing(&self, policy: &PolicyRef, merged: &mut Merged) -> Result<()> {
+        for slot in std::mem::take(&mut merged.respaced) {
+            if self.sights(policy, slot).await?.1 != Sight::Open {
+                merged.changed.remove(&slot);
+            }
+        }
+        Ok(())
+    }
+
+    /// A long text replaces everything, which only somebody may who sees and writes everything.
+    async fn plan_whole(
+        &self,
+        policy: &PolicyRef,
+        record: &Record,
+        pending: &Pending,
+    ) -> Result<Option<(FormatId, Vec<SlotWrite>)>> {
+        let format = crate::record::format_of(record.head.profile)?;
+        if !self.commands(policy, format).await? {
+            return Err(Error::new(Kind::Denied, "the text is too long for this record")
+                .because("it would replace sections that you may not see or write"));
+        }
+        Ok(Some(self.cut(b"", pending)?))
+    }
+
+    /// Keeps a text that cannot be merged in a file of its own, beside the one it was meant for.
+    async fn save_conflict(
+        &self,
+        node: &Node,
+        policy: &PolicyRef,
+        pending: &Pending,
+    ) -> Result<()> {
+        let Spot { parent, name } = node.spot();
+        let folder = self.node(parent)?;
+        let (place, _) = place_of(&folder)?;
+        let located = Located { birth: place.record, record: RecordId::random() };
+        let record = self.create_record(located, policy, &name, pending).await?;
+        let entry = Entry { located, profile: record.head.profile, policy: None };
+        let name = self.conflict_name(&name);
+        self.edit(&folder, Edit::Add { name, entry }).await?;
+        tracing::warn!(record = %located.record, "a conflict copy was made");
+        Ok(())
+    }
+
+    /// Makes `name (conflict USER SECONDS).ext`.
+    fn conflict_name(&self, name: &[u8]) -> Vec<u8> {
+        let (stem, ext) = match name.iter().rposition(|b| *b == b'.').filter(|at| *at > 0) {
+            Some(at) => name.split_at(at),
+            None => (name, &b""[..]),
+        };
+        let user: String = self
+            .records
+            .keyring()
+            .user_name()
+            .chars()
+            .map(|c| if c == '/' || c == '\0' { '_' } else { c })
+            .take(32)
+            .collect();
+        let mark = format!(" (conflict {user} {})", now_unix_s());
+        let room = NAME_LEN_MAX_BYTES.saturating_sub(mark.len() + ext.len());
+        [&stem[..stem.len().min(room)], mark.as_bytes(), ext].concat()
+    }
+
+    /// Commits a text under a name that was taken away just before: onto the record that stood
+    /// there, so that its hidden sections stay.
+    async fn save_returning(
+        &self,
+        node: &Arc<Node>,
+        folder: &Arc<Node>,
+        name: &[u8],
+        gone: &Gone,
+        pending: &Pending,
+    ) -> Result<Option<Arc<Record>>> {
+        let (_, policy) = place_of(folder)?;
+        let located = gone.entry.located;
+        let backup = match &gone.moved_to {
+            Some((parent, backup_name)) => self.backup_of(*parent, backup_name, located).await?,
+            None => None,
+        };
+        let record = match self.save_onto(located, &policy, pending).await? {
+            Onto::Done(record) => record,
+            Onto::Conflict => {
+                self.save_conflict(node, &policy, pending).await?;
+                return Ok(None);
+            }
+        };
+        if let Some(backup) = backup {
+            self.save_backup(backup, &policy).await?;
+        }
+        let table = self.table(folder, Duration::MAX).await?;
+        if table.0.get(name).is_none_or(|e| e.located != located) {
+            let entry =
+                Entry { located, profile: record.head.profile, policy: gone.entry.policy.clone() };
+            self.edit(folder, Edit::Put { name: name.to_vec(), entry }).await?;
+        }
+        locked(&self.tree).unbind(located.record);
+        self.settle(node, folder, name, located, policy);
+        Ok(Some(record))
+    }
+
+    /// Returns the file that a record was moved away to, with the text that the user sees of it.
+    async fn backup_of(
+        &self,
+        parent: Ino,
+        name: &[u8],
+        located: Located,
+    ) -> Result<Option<Backup>> {
+        let Ok(node) = self.child(parent, name).await else { return Ok(None) };
+        if !matches!(node.stands(), Stands::Record { located: l, .. } if l == located) {
+            return Ok(None);
+        }
+        let text = self.text_of(&node).await?;
+        Ok(Some(Backup { parent, name: name.to_vec(), text }))
+    }
+
+    /// Gives the name that a record was moved away to a record of its own, with the text that the
+    /// user saw: the record itself went back to its old name.
+    async fn save_backup(&self, backup: Backup, policy: &PolicyRef) -> Result<()> {
+        let folder = self.node(backup.parent)?;
+        let (place, _) = place_of(&folder)?;
+        let located = Located { birth: place.record, record: RecordId::random() };
+        let now = crate::clock::now_unix_ns();
+        let pending = Pending { text: backup.text, base: None, edits: 0, mtime_unix_ns: now };
+        let record = self.create_record(located, policy, &backup.name, &pending).await?;
+        let entry = Entry { located, profile: record.head.profile, policy: None };
+        self.edit(&folder, Edit::Put { name: backup.name.clone(), entry }).await?;
+        self.invalidate(Invalidation::Entry { parent: backup.parent, name: backup.name });
+        Ok(())
+    }
+
+    /// Merges a text into the record that an entry stands for, as when a file is renamed over it.
+    pub(super) async fn replace_text(
+        &self,
+        entry: &Entry,
+        folder: &Node,
+        name: &[u8],
+        text: Text,
+        mtime_unix_ns: i64,
+    ) -> Result<()> {
+        let (_, policy) = place_of(folder)?;
+        let pending = Pending { text, base: None, edits: 0, mtime_unix_ns };
+        match self.save_onto(entry.located, &policy, &pending).await? {
+            Onto::Done(record) if record.head.profile != entry.profile => {
+                let entry = Entry { profile: record.head.profile, ..entry.clone() };
+                self.edit(folder, Edit::Put { name: name.to_vec(), entry }).await
+            }
+            Onto::Done(_) => Ok(()),
+            Onto::Conflict => Err(Error::new(Kind::Conflict, "the record was changed by others")),
+        }
+    }
+
+    /// Sets the time of a file whose text is committed.
+    pub(super) async fn save_mtime(&self, node: &Node, mtime_unix_ns: i64) -> Result<()> {
+        let Stands::Record { located, policy } = node.stands() else { return Ok(()) };
+        let _work = node.file.work.lock().await;
+        let mut max_age = Duration::MAX;
+        for _ in 0..TRIES_MAX {
+            let record = self.records.load(located, &policy, max_age).await?;
+            let done = self.records.touch(&record, &policy, mtime_unix_ns).await?;
+            if matches!(done, Committed::Done(_)) {
+                node.forget_attr();
+                return Ok(());
+            }
+            max_age = Duration::ZERO;
+        }
+        Err(Error::new(Kind::Conflict, "the record is changed by others all the time"))
+    }
+}
+
+struct Backup {
+    parent: Ino,
+    name: Vec<u8>,
+    text: Text,
+}
+
+/// Combines what this save changes with what somebody else changed in the same sections since
+/// `base`, element by element; false when both changed the same element.
+fn combine(base: &Rendered, current: &Rendered, changed: &mut BTreeMap<Slot, SectionText>) -> bool {
+    let empty = SectionText::default();
+    changed.iter_mut().all(|(slot, ours)| {
+        if contents(&base.record, *slot) == contents(&current.record, *slot) {
+            return true;
+        }
+        let of = |r: &Rendered| r.base.get(slot).unwrap_or(&empty).clone();
+        match SectionText::combine(&of(base), ours, &of(current)) {
+            Some(both) => {
+                *ours = both;
+                true
+            }
+            None => false,
+        }
+    })
+}
+
+fn contents(record: &Record, slot: Slot) -> Vec<&Content> {
+    parts_of(record, slot).iter().map(|p| &p.content).collect()
+}
+
+fn write_of(
+    format: FormatId,
+    slot: Slot,
+    text: &SectionText,
+    mtime_unix_ns: i64,
+    append: bool,
+) -> SlotWrite {
+    let body = if text.is_empty() { Vec::new() } else { text.encode(format) };
+    let measure = text.measure();
+    SlotWrite { slot: slot.0, body: Body::Bytes(body), measure, mtime_unix_ns, append }
+}
+
+/// Writes a text as the one section of an opaque file.
+fn whole(pending: &Pending) -> SlotWrite {
+    let text_len = pending.text.len();
+    let body = match &pending.text {
+        Text::Memory(bytes) => Body::Bytes(bytes.to_vec()),
+        Text::Spool(spool) => Body::Source(spool.clone() as Arc<dyn BodySource>),
+    };
+    SlotWrite {
+        slot: Slot::DOCUMENTS.0,
+        body,
+        measure: Measure { text_len, ..Measure::default() },
+        mtime_unix_ns: pending.mtime_unix_ns,
+        append: false,
+    }
+}

@@ -1,0 +1,193 @@
+//! What of a record this user sees: the open sections, and from their sealed metadata the exact
+//! size and time of the view; from their bodies its text.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::View;
+use crate::error::{Error, Kind, Result};
+use crate::record::format::{FormatId, SectionText, Sections, Slot, join, slots_of, view_len};
+use crate::record::head::Part;
+use crate::record::{
+    DIRECTORY_PROFILE, Located, Opened, PolicyRef, Record, Sight, format_of, section_name,
+};
+
+/// The sections of a record that are open to the user.
+pub(super) struct Seen {
+    pub(super) record: Arc<Record>,
+    pub(super) format: FormatId,
+    pub(super) open: Vec<(Slot, Vec<Arc<Opened>>)>,
+    /// Whether a section that is closed to the user may say something.
+    pub(super) hides: bool,
+}
+
+/// The text of a view, and what it was made of.
+pub(super) struct Rendered {
+    pub(super) record: Arc<Record>,
+    pub(super) format: FormatId,
+    pub(super) base: Sections,
+    pub(super) visible: BTreeSet<Slot>,
+    pub(super) bytes: Bytes,
+}
+
+impl Seen {
+    /// Returns the exact size of the view.
+    pub(super) fn size_bytes(&self) -> u64 {
+        let measures = self.open.iter().flat_map(|(slot, parts)| {
+            parts.iter().map(|p| {
+                let mut measure = p.meta.measure;
+                if self.format == FormatId::Opaque {
+                    measure.text_len = p.meta.body_len;
+                }
+                (*slot, measure)
+            })
+        });
+        view_len(self.format, measures)
+    }
+
+    /// Returns when a section that the user sees was last changed.
+    pub(super) fn mtime_unix_ns(&self) -> i64 {
+        let times = self.open.iter().flat_map(|(_, parts)| parts.iter());
+        times.map(|p| p.extent.mtime_unix_ns).max().unwrap_or(0)
+    }
+
+    /// Returns the one long section of an opaque file, when that is an object of its own.
+    pub(super) fn external(&self) -> Option<(&Part, &Arc<Opened>)> {
+        let (slot, opened) = self.open.first().filter(|_| self.format == FormatId::Opaque)?;
+        let parts = parts_of(&self.record, *slot);
+        let (part, opened) = (parts.first()?, opened.first()?);
+        (parts.len() == 1 && part.content.is_external()).then_some((part, opened))
+    }
+}
+
+pub(super) fn parts_of(record: &Record, slot: Slot) -> &[Part] {
+    let entry = record.head.slots.iter().find(|s| s.slot == slot.0);
+    entry.map_or(&[], |e| &e.parts)
+}
+
+impl View {
+    /// Loads a record and opens what the policy in force, and the one that each part was wrapped
+    /// under, let the user see.
+    pub(super) async fn see(
+        &self,
+        located: Located,
+        policy: &PolicyRef,
+        max_age: Duration,
+    ) -> Result<Seen> {
+        let record = self.records.load(located, policy, max_age).await?;
+        let format = format_of(record.head.profile)?;
+        let (mut open, mut hides, mut expired) = (Vec::new(), false, false);
+        for entry in &record.head.slots {
+            let sight = self.records.may_read(policy, section_name(entry.slot)).await?;
+            let parts = match sight {
+                Sight::Open => self.records.open_slot(&record, entry.slot).await?,
+                Sight::Expired | Sight::Closed => None,
+            };
+            expired |= sight == Sight::Expired;
+            match parts {
+                Some(parts) => open.push((Slot(entry.slot), parts)),
+                None => hides |= entry.parts.iter().any(|p| p.content.version > 0),
+            }
+        }
+        if open.is_empty() && expired {
+            return Err(Error::new(Kind::CredentialExpired, "the record is closed to you")
+                .because("the certificates behind your attributes have ended")
+                .hint("ask the authority to issue them again: chartfs credential list"));
+        }
+        Ok(Seen { record, format, open, hides })
+    }
+
+    /// Opens the bodies of what the user sees and joins them to the text of the view.
+    pub(super) async fn render(&self, seen: &Seen) -> Result<Rendered> {
+        let mut base = Sections::new();
+        for (slot, opened) in &seen.open {
+            let mut text = SectionText::default();
+            for (part, opened) in parts_of(&seen.record, *slot).iter().zip(opened) {
+                let body = self.body(&seen.record, part, opened).await?;
+                if !body.is_empty() {
+                    text.items.extend(SectionText::decode(seen.format, &body)?.items);
+                }
+            }
+            if opened.len() > 1 {
+                text.items.sort_by(|a, b| (a.container, &a.rank).cmp(&(b.container, &b.rank)));
+            }
+            if !text.is_empty() {
+                base.insert(*slot, text);
+            }
+        }
+        let bytes = Bytes::from(join(seen.format, &base));
+        if bytes.len() as u64 != seen.size_bytes() {
+            return Err(Error::damaged("a view has another size than its sections say"));
+        }
+        let visible = seen.open.iter().map(|(slot, _)| *slot).collect();
+        Ok(Rendered { record: seen.record.clone(), format: seen.format, base, visible, bytes })
+    }
+
+    async fn body(&self, record: &Record, part: &Part, opened: &Opened) -> Result<Vec<u8>> {
+        if part.content.is_external() {
+            self.records.read_external(part, opened, 0..opened.meta.body_len).await
+        } else {
+            self.records.inline_body(record, part, opened)
+        }
+    }
+
+    /// Says whether the policy lets the user read or write anything of a file: others do not see
+    /// its name. Only the policy decides, never what the file holds.
+    pub(super) async fn is_listed(&self, profile: u8, policy: &PolicyRef) -> Result<bool> {
+        if profile == DIRECTORY_PROFILE {
+            return self.is_folder_listed(policy).await;
+        }
+        for slot in slots_of(format_of(profile)?) {
+            let (read, write) = self.sights(policy, *slot).await?;
+            if read != Sight::Closed || write != Sight::Closed {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    async fn is_folder_listed(&self, policy: &PolicyRef) -> Result<bool> {
+        let bound = self.records.realm().policy(&policy.hash, policy.patient.as_ref()).await?;
+        let rights = [&bound.list, &bound.add, &bound.manage];
+        Ok(rights.into_iter().any(|p| self.records.sight(p) != Sight::Closed))
+    }
+
+    /// Returns what the policy says of reading and writing a section.
+    pub(super) async fn sights(&self, policy: &PolicyRef, slot: Slot) -> Result<(Sight, Sight)> {
+        let name = section_name(slot.0);
+        Ok((
+            self.records.may_read(policy, name).await?,
+            self.records.may_write(policy, name).await?,
+        ))
+    }
+
+    /// Says whether the user may read and write every section of a format.
+    pub(super) async fn commands(&self, policy: &PolicyRef, format: FormatId) -> Result<bool> {
+        for slot in slots_of(format) {
+            if self.sights(policy, *slot).await? != (Sight::Open, Sight::Open) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Says whether the user may write any section of a format.
+    pub(super) async fn may_write_any(
+        &self,
+        policy: &PolicyRef,
+        format: FormatId,
+    ) -> Result<Sight> {
+        let mut best = Sight::Closed;
+        for slot in slots_of(format) {
+            match self.sights(policy, *slot).await?.1 {
+                Sight::Open => return Ok(Sight::Open),
+                Sight::Expired => best = Sight::Expired,
+                Sight::Closed => {}
+            }
+        }
+        Ok(best)
+    }
+}

@@ -1,0 +1,142 @@
+//! `user.chartfs.*`: what scripts and file managers can ask of a file. Nothing here depends on a
+//! section that the user does not see.
+
+use std::time::Duration;
+
+use super::node::Stands;
+use super::sight::{Seen, parts_of};
+use super::{Ino, View};
+use crate::error::Result;
+use crate::key::credential::hex;
+use crate::record::head::THIS_COMMIT;
+use crate::record::{Located, PolicyRef, section_name};
+
+const PREFIX: &str = "user.chartfs.";
+const SECTIONS: &str = "user.chartfs.sections";
+const VERSION: &str = "user.chartfs.version";
+const WRITER: &str = "user.chartfs.writer";
+const PATIENT: &str = "user.chartfs.patient";
+const POLICY: &str = "user.chartfs.policy";
+
+impl View {
+    /// Returns the names of the attributes of a file or folder.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such file.
+    pub async fn xattr_names(&self, ino: Ino) -> Result<Vec<Vec<u8>>> {
+        let names: Vec<String> = match self.node(ino)?.stands() {
+            Stands::Directory { policy, .. } => {
+                let patient = policy.patient.map(|_| PATIENT.to_owned());
+                patient.into_iter().chain([POLICY.to_owned()]).collect()
+            }
+            Stands::Record { located, policy } => {
+                let seen = self.see(located, &policy, self.options.attr_ttl).await?;
+                let fixed = [SECTIONS, VERSION, WRITER].map(str::to_owned);
+                let policies =
+                    seen.open.iter().map(|(slot, _)| format!("{POLICY}.{}", section_name(slot.0)));
+                fixed.into_iter().chain(policies).collect()
+            }
+            Stands::Fresh | Stands::Local | Stands::Removed => Vec::new(),
+        };
+        Ok(names.into_iter().map(String::into_bytes).collect())
+    }
+
+    /// Returns the value of an attribute; `None` when the file has none of that name.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such file.
+    pub async fn xattr(&self, ino: Ino, name: &[u8]) -> Result<Option<Vec<u8>>> {
+        let name = match std::str::from_utf8(name) {
+            Ok(name) if name.starts_with(PREFIX) => name,
+            _ => return Ok(None),
+        };
+        let value = match self.node(ino)?.stands() {
+            Stands::Directory { policy, .. } => match name {
+                POLICY => Some(hex(&policy.hash)),
+                PATIENT => policy.patient.map(|p| p.to_string()),
+                _ => None,
+            },
+            Stands::Record { located, policy } => self.record_xattr(located, &policy, name).await?,
+            Stands::Fresh | Stands::Local | Stands::Removed => None,
+        };
+        Ok(value.map(String::into_bytes))
+    }
+
+    async fn record_xattr(
+        &self,
+        located: Located,
+        policy: &PolicyRef,
+        name: &str,
+    ) -> Result<Option<String>> {
+        let seen = self.see(located, policy, self.options.attr_ttl).await?;
+        Ok(match name {
+            SECTIONS => Some(sections(&seen)),
+            VERSION => Some(version(&seen).to_string()),
+            WRITER => Some(writer(&seen)),
+            _ => match name.strip_prefix(POLICY).and_then(|n| n.strip_prefix('.')) {
+                Some(section) if seen.open.iter().any(|(s, _)| section_name(s.0) == section) => {
+                    let bound =
+                        self.records.realm().policy(&policy.hash, policy.patient.as_ref()).await?;
+                    let rights = bound.rights(section);
+                    Some(format!("read: {}; write: {}", rights.read, rights.write))
+                }
+                _ => None,
+            },
+        })
+    }
+
+    /// Says whether the user may read or write a file or folder.
+    ///
+    /// # Errors
+    /// `Denied` when not.
+    pub async fn access(&self, ino: Ino, read: bool, write: bool) -> Result<()> {
+        let denied = |what| Err(crate::error::Error::new(crate::error::Kind::Denied, what));
+        let Stands::Record { located, policy } = self.node(ino)?.stands() else { return Ok(()) };
+        let seen = self.see(located, &policy, self.options.attr_ttl).await?;
+        if read && seen.open.is_empty() {
+            return denied("the record is closed to you");
+        }
+        let writable = self.may_write_any(&policy, seen.format).await?;
+        if write && writable != crate::record::Sight::Open {
+            return denied("you may not change this record");
+        }
+        Ok(())
+    }
+
+    /// Waits until a folder's changes are in the bucket: they are when the call that made them
+    /// returned, so this asks the bucket for its newest table.
+    ///
+    /// # Errors
+    /// Those of loading it.
+    pub async fn sync_dir(&self, ino: Ino) -> Result<()> {
+        self.table(&*self.node(ino)?, Duration::MAX).await?;
+        self.records.realm().bucket().sync().await
+    }
+}
+
+/// The visible sections that say something.
+fn sections(seen: &Seen) -> String {
+    let filled = seen.open.iter().filter(|(_, parts)| parts.iter().any(|p| p.meta.body_len > 0));
+    filled.map(|(slot, _)| section_name(slot.0)).collect::<Vec<_>>().join(",")
+}
+
+/// Counts the writes of visible sections: the record's own version would count hidden ones too.
+fn version(seen: &Seen) -> u64 {
+    let visible = seen.open.iter().flat_map(|(slot, _)| parts_of(&seen.record, *slot));
+    visible.map(|p| p.content.version).sum()
+}
+
+/// The identifier of whoever wrote the visible section that was written last.
+fn writer(seen: &Seen) -> String {
+    let statements =
+        seen.open.iter().flat_map(|(slot, _)| parts_of(&seen.record, *slot)).map(|p| {
+            match p.statement {
+                THIS_COMMIT => &seen.record.statement,
+                i => &seen.record.head.statements[usize::from(i)],
+            }
+        });
+    statements
+        .max_by_key(|s| s.time_unix_ns)
+        .map(|s| crate::key::attribute::Gid::of(&s.author.0).to_string())
+        .unwrap_or_default()
+}

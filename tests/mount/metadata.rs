@@ -1,0 +1,111 @@
+//! Times, modes, owners, space, extended attributes.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::process::Command;
+
+use nix::sys::stat::{UtimensatFlags, utimensat};
+use nix::sys::time::{TimeSpec, TimeValLike};
+use nix::unistd::{AccessFlags, access};
+
+use crate::drive::{Mounted, errno, has, shell};
+
+fn set_mtime(m: &Mounted, name: &str, time: TimeSpec) {
+    let path = m.path(name);
+    utimensat(nix::fcntl::AT_FDCWD, &path, &time, &time, UtimensatFlags::NoFollowSymlink).unwrap();
+}
+
+#[test]
+fn times_are_kept_to_the_nanosecond() {
+    let Some(m) = Mounted::new() else { return };
+    fs::write(m.path("f"), "x").unwrap();
+    set_mtime(&m, "f", TimeSpec::new(1_234_567_890, 123_456_789));
+    let metadata = fs::metadata(m.path("f")).unwrap();
+    assert_eq!((metadata.mtime(), metadata.mtime_nsec()), (1_234_567_890, 123_456_789));
+}
+
+#[test]
+fn times_before_1970_are_kept_too() {
+    let Some(m) = Mounted::new() else { return };
+    fs::write(m.path("f"), "x").unwrap();
+    set_mtime(&m, "f", TimeSpec::new(-2, 500_000_000));
+    let metadata = fs::metadata(m.path("f")).unwrap();
+    assert_eq!((metadata.mtime(), metadata.mtime_nsec()), (-2, 500_000_000));
+    set_mtime(&m, "f", TimeSpec::seconds(-3600));
+    assert_eq!(fs::metadata(m.path("f")).unwrap().mtime(), -3600);
+}
+
+#[test]
+fn modes_hold_plain_bits_only_and_owners_stay() {
+    let Some(m) = Mounted::new() else { return };
+    fs::write(m.path("f"), "x").unwrap();
+    let chmod = |mode| fs::set_permissions(m.path("f"), fs::Permissions::from_mode(mode));
+    chmod(0o640).unwrap();
+    let metadata = fs::metadata(m.path("f")).unwrap();
+    assert_eq!(metadata.mode(), libc::S_IFREG | 0o640);
+    assert_eq!(metadata.nlink(), 1);
+    assert_eq!(errno(chmod(0o4755)), libc::EPERM);
+    let chown = |uid, gid| std::os::unix::fs::chown(m.path("f"), uid, gid);
+    chown(Some(metadata.uid()), Some(metadata.gid())).unwrap();
+    assert_eq!(errno(chown(Some(metadata.uid() + 1), None)), libc::EPERM);
+    assert_eq!(metadata.uid(), nix::unistd::geteuid().as_raw());
+}
+
+#[test]
+fn space_is_never_zero() {
+    let Some(m) = Mounted::new() else { return };
+    let space = nix::sys::statvfs::statvfs(m.point()).unwrap();
+    assert!(space.blocks() > 0 && space.blocks_available() > 0);
+    assert_eq!(space.name_max(), 255);
+}
+
+#[test]
+fn access_is_answered() {
+    let Some(m) = Mounted::new() else { return };
+    fs::write(m.path("f"), "x").unwrap();
+    access(&m.path("f"), AccessFlags::R_OK | AccessFlags::W_OK).unwrap();
+    assert_eq!(access(&m.path("f"), AccessFlags::X_OK), Err(nix::errno::Errno::EACCES));
+}
+
+#[test]
+fn our_extended_attributes_are_shown_and_no_others_exist() {
+    let Some(m) = Mounted::new() else { return };
+    if !has("getfattr") || !has("setfattr") {
+        return;
+    }
+    File::create(m.path("f")).unwrap();
+    let listed = shell(&m, r#"getfattr --absolute-names "$M/f""#);
+    assert!(listed.contains("user.chartfs."), "{listed}");
+    let value =
+        shell(&m, r#"getfattr --absolute-names --only-values -n user.chartfs.sections "$M/f""#);
+    assert!(!value.is_empty());
+    for (script, why) in [
+        (r#"getfattr -n user.other "$M/f""#, "No such attribute"),
+        (r#"getfattr -n user.chartfs.none "$M/f""#, "No such attribute"),
+        (r#"setfattr -n user.other -v x "$M/f""#, "Operation not supported"),
+        (r#"setfattr -n user.chartfs.sections -v x "$M/f""#, "Operation not supported"),
+    ] {
+        let output = Command::new("sh")
+            .args(["-c", script])
+            .env("M", m.point())
+            .env("LC_ALL", "C")
+            .output()
+            .unwrap();
+        assert!(!output.status.success());
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains(why), "{script}: {said}");
+    }
+}
+
+#[test]
+fn the_mount_table_names_us_and_the_bucket() {
+    let Some(m) = Mounted::new() else { return };
+    let table = fs::read_to_string("/proc/self/mounts").unwrap();
+    let point = m.point().to_str().unwrap();
+    let line = table.lines().find(|l| l.contains(point)).unwrap();
+    assert!(line.starts_with("memory://test "), "{line}");
+    for word in ["fuse.chartfs", "nosuid", "nodev", "noexec", "default_permissions"] {
+        assert!(line.contains(word), "{word} is not in {line}");
+    }
+    assert!(!line.contains("allow_other"), "{line}");
+}

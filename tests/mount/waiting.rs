@@ -1,0 +1,115 @@
+//! One slow request: the others are answered, and nobody waits for ever.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::sync::mpsc::TryRecvError;
+use std::time::Duration;
+
+use crate::drive::{HUNG, Mounted, errno, on_thread, options, view};
+
+#[test]
+fn other_requests_are_answered_while_many_reads_wait() {
+    let Some(m) = Mounted::new() else { return };
+    fs::write(m.path("other"), "quick").unwrap();
+    // More slow ones than there are dispatchers.
+    let mut waiting = Vec::new();
+    for i in 0..8 {
+        let name = format!("slow{i}");
+        fs::write(m.path(&name), "slow").unwrap();
+        view::hold(&m.view, &name);
+        let path = m.path(&name);
+        waiting.push(on_thread(move || fs::read(path).unwrap()));
+    }
+    view::wait_held(&m.view);
+    let (path, point) = (m.path("other"), m.point().to_path_buf());
+    let quick = on_thread(move || (fs::read(path).unwrap(), fs::read_dir(point).unwrap().count()));
+    assert_eq!(quick.recv_timeout(HUNG).unwrap(), (b"quick".to_vec(), 9));
+    fs::write(m.path("new"), "text").unwrap();
+    for slow in &waiting {
+        assert_eq!(slow.try_recv(), Err(TryRecvError::Empty));
+    }
+    view::release(&m.view);
+    for slow in waiting {
+        assert_eq!(slow.recv_timeout(HUNG).unwrap(), b"slow");
+    }
+}
+
+#[test]
+fn a_read_has_a_deadline() {
+    let options =
+        chartfs::daemon::MountOptions { deadline: Duration::from_millis(50), ..options() };
+    let Some(m) = Mounted::with(view::fresh(), options) else { return };
+    fs::write(m.path("slow"), "text").unwrap();
+    view::hold(&m.view, "slow");
+    assert_eq!(errno(fs::read(m.path("slow"))), libc::ETIMEDOUT);
+    view::release(&m.view);
+    assert_eq!(fs::read(m.path("slow")).unwrap(), b"text");
+}
+
+#[test]
+fn a_commit_has_a_deadline_and_goes_on_after_it() {
+    let short = Duration::from_millis(50);
+    let options = chartfs::daemon::MountOptions { commit_deadline: short, ..options() };
+    let Some(mut m) = Mounted::with(view::fresh(), options) else { return };
+    fs::write(m.path("slow"), "").unwrap();
+    view::hold(&m.view, "slow");
+    let mut file = OpenOptions::new().write(true).open(m.path("slow")).unwrap();
+    file.write_all(b"text").unwrap();
+    assert_eq!(errno(file.sync_all()), libc::ETIMEDOUT);
+    drop(file);
+    // The drain waits for the commit that nobody waits for any more.
+    m.stop.ask();
+    while fs::write(m.path("new"), "x").is_ok() {}
+    for i in 0..500 {
+        assert_eq!(errno(fs::metadata(m.path(format!("none{i}")))), libc::ENOENT);
+    }
+    assert_eq!(view::drains(&m.view), 0);
+    view::release(&m.view);
+    m.served().unwrap();
+    assert!(view::drains(&m.view) > 0);
+}
+
+#[test]
+fn a_change_elsewhere_reaches_programs_before_the_lifetime_of_the_cache() {
+    let options = chartfs::daemon::MountOptions { attr_ttl: HUNG * 60, ..options() };
+    let Some(m) = Mounted::with(view::fresh(), options) else { return };
+    fs::write(m.path("f"), "mine").unwrap();
+    assert_eq!(fs::metadata(m.path("f")).unwrap().len(), 4);
+    let open = File::open(m.path("f")).unwrap();
+    view::change_elsewhere(&m.view, "f", b"theirs, longer");
+    let (send, changed) = std::sync::mpsc::channel();
+    let path = m.path("f");
+    std::thread::spawn(move || {
+        while fs::metadata(&path).unwrap().len() != 14 {
+            std::thread::yield_now();
+        }
+        send.send(fs::read(&path).unwrap()).unwrap();
+    });
+    assert_eq!(changed.recv_timeout(HUNG).unwrap(), b"theirs, longer");
+    drop(open);
+}
+
+#[test]
+fn what_is_done_after_its_deadline_is_seen_at_once() {
+    let short = Duration::from_millis(50);
+    let options = chartfs::daemon::MountOptions {
+        commit_deadline: short,
+        attr_ttl: HUNG * 60,
+        negative_ttl: HUNG * 60,
+        ..options()
+    };
+    let Some(m) = Mounted::with(view::fresh(), options) else { return };
+    fs::write(m.path("slow"), "text").unwrap();
+    assert_eq!(errno(fs::metadata(m.path("moved"))), libc::ENOENT);
+    view::hold(&m.view, "slow");
+    assert_eq!(errno(fs::rename(m.path("slow"), m.path("moved"))), libc::ETIMEDOUT);
+    view::release(&m.view);
+    let (old, new) = (m.path("slow"), m.path("moved"));
+    let seen = on_thread(move || {
+        while fs::metadata(&old).is_ok() || fs::metadata(&new).is_err() {
+            std::thread::yield_now();
+        }
+    });
+    seen.recv_timeout(HUNG).unwrap();
+    assert_eq!(fs::read(m.path("moved")).unwrap(), b"text");
+}
