@@ -1,6 +1,6 @@
 //! Talks to people: one file per command, and the only module that prints and asks.
 //!
-//! The command line is first read as it stands ([`Cli`]), which nothing but the command line can
+//! The command line is first read as it stands (`Cli`), which nothing but the command line can
 //! make fail: `--help`, `--version` and `completions` work whatever the environment is like. Then
 //! `Session` puts the settings together, and the command does its work.
 
@@ -22,13 +22,22 @@ mod user;
 mod credential;
 mod policy;
 mod matrix;
+mod drive;
+mod ls;
+mod cat;
+mod get;
+mod put;
+mod import;
+mod mount;
+mod umount;
+mod check;
 mod doctor;
 mod completions;
 mod version;
 mod man;
 
 use report::{Exit, Failure, Outcome, report, usage_error};
-use session::Session;
+use session::{LogTo, Session, start_log};
 
 /// Mount a bucket as a drive of patient records
 #[derive(Parser, Debug)]
@@ -82,6 +91,14 @@ enum Command {
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     Matrix(matrix::MatrixArgs),
+    Ls(ls::LsArgs),
+    Cat(cat::CatArgs),
+    Get(get::GetArgs),
+    Put(put::PutArgs),
+    Import(import::ImportArgs),
+    Mount(mount::MountArgs),
+    Umount(umount::UmountArgs),
+    Check(check::CheckArgs),
     Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
@@ -93,7 +110,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(args: impl IntoIterator<Item = OsString>) -> Outcome {
-    let cli = match Cli::try_parse_from(args) {
+    let mut cli = match Cli::try_parse_from(as_mount(args)) {
         Ok(cli) => cli,
         Err(e)
             if e.use_stderr()
@@ -106,13 +123,15 @@ fn run(args: impl IntoIterator<Item = OsString>) -> Outcome {
     if cli.version {
         return version::run(cli.verbose);
     }
-    let Some(command) = &cli.command else {
+    let Some(command) = &mut cli.command else {
         return Err(Failure::Error(
             crate::error::Error::new(crate::error::Kind::Usage, "no command is named")
                 .hint("chartfs help"),
         ));
     };
-    let session = || Session::new(&cli.global);
+    let global = &cli.global;
+    let quiet = || Session::new(global);
+    let session = || quiet().inspect(|s| start_log(s, LogTo::Stderr));
     match command {
         Command::Init(args) => init::run(args, &session()?),
         Command::Authority(command) => authority::run(command, &session()?),
@@ -120,10 +139,32 @@ fn run(args: impl IntoIterator<Item = OsString>) -> Outcome {
         Command::Credential(command) => credential::run(command, &session()?),
         Command::Policy(command) => policy::run(command, &session()?),
         Command::Matrix(args) => matrix::run(args, &session()?),
+        Command::Ls(args) => ls::run(args, &session()?),
+        Command::Cat(args) => cat::run(args, &session()?),
+        Command::Get(args) => get::run(args, &session()?),
+        Command::Put(args) => put::run(args, &session()?),
+        Command::Import(args) => import::run(args, &session()?),
+        Command::Mount(args) => mount::run(args, &quiet()?),
+        Command::Umount(args) => umount::run(args),
+        Command::Check(args) => check::run(args, &session()?),
         Command::Doctor(args) => doctor::run(args, &session()?),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }
+}
+
+/// Puts in the word `mount` when mount(8) calls us: `mount.chartfs SOURCE DIR -o …`, or
+/// `chartfs SOURCE DIR -o …` by way of the type `fuse.chartfs`.
+fn as_mount(args: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut args: Vec<OsString> = args.into_iter().collect();
+    let is_helper = |arg: &OsString| {
+        std::path::Path::new(arg).file_name().is_some_and(|name| name == "mount.chartfs")
+    };
+    let is_source = |arg: &OsString| arg.to_str().is_some_and(|a| a.contains("://"));
+    if args.first().is_some_and(is_helper) || args.get(1).is_some_and(is_source) {
+        args.insert(1, "mount".into());
+    }
+    args
 }
 
 /// Prints help: a result when it was asked for, a usage error when nothing was said at all.
@@ -141,6 +182,15 @@ fn show_help(e: &clap::Error) -> Outcome {
 mod tests {
     use super::*;
     use clap::CommandFactory;
+
+    #[test]
+    fn mount_is_understood_as_the_system_calls_it() {
+        let args = |words: &[&str]| as_mount(words.iter().map(OsString::from)).len();
+        assert_eq!(args(&["/sbin/mount.chartfs", "s3://b", "/mnt", "-o", "rw"]), 6);
+        assert_eq!(args(&["chartfs", "file:///b", "/mnt"]), 4);
+        assert_eq!(args(&["chartfs", "mount", "file:///b", "/mnt"]), 4);
+        assert_eq!(args(&["chartfs"]), 1);
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

@@ -3,6 +3,8 @@
 use std::future::Future;
 use std::path::{Path, PathBuf};
 
+use tracing_subscriber::EnvFilter;
+
 use super::GlobalArgs;
 use crate::config::{Color, Environment, Flags, Settings};
 use crate::error::{Error, Kind, Result};
@@ -29,7 +31,6 @@ impl Session {
             color,
         };
         let settings = Settings::load(&flags, &environment)?;
-        start_log(&settings);
         Ok(Self { settings, environment })
     }
 
@@ -84,14 +85,22 @@ pub(super) fn runtime() -> Result<tokio::runtime::Runtime> {
         .map_err(|e| Error::new(Kind::Internal, "cannot start the runtime").because(e))
 }
 
-/// Sends log lines to the standard error, from warnings on.
-fn start_log(settings: &Settings) {
-    let filter = tracing_subscriber::EnvFilter::new(settings.log.as_deref().unwrap_or("warn"));
-    let subscriber = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .without_time();
+/// Where log lines go.
+pub(super) enum LogTo {
+    /// The standard error.
+    Stderr,
+    /// A file, at its end.
+    File(std::fs::File),
+}
+
+/// Begins to send log lines, from warnings on unless the settings say otherwise.
+pub(super) fn start_log(session: &Session, to: LogTo) {
+    let wanted = session.settings.log.as_deref().unwrap_or("warn");
+    let filter = EnvFilter::new(format!("{wanted},{}", crate::daemon::LOG_LIMIT));
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
     // A second run in one process, as in a test, keeps the first subscriber.
-    let _ = subscriber.try_init();
+    let _ = match to {
+        LogTo::Stderr => subscriber.with_writer(std::io::stderr).without_time().try_init(),
+        LogTo::File(file) => subscriber.with_writer(std::sync::Mutex::new(file)).try_init(),
+    };
 }

@@ -122,7 +122,7 @@ pub(super) struct GrantJson {
     not_before: String,
     pub(super) not_after: String,
     pub(super) not_after_unix_s: i64,
-    expired: bool,
+    pub(super) expired: bool,
     keys: usize,
 }
 

@@ -124,6 +124,7 @@ impl Settings {
             None => file.attr_ttl_s,
             Some(text) => Some(parse_seconds("CHARTFS_ATTR_TTL_S", &text)?),
         };
+        // Paths are made absolute: a mount in the background leaves the folder that it began in.
         Ok(Self {
             bucket: match var("CHARTFS_BUCKET").or(file.bucket) {
                 Some(text) => Some(text.parse()?),
@@ -134,8 +135,8 @@ impl Settings {
             attr_ttl: attr_ttl.map_or(ATTR_TTL, Duration::from_secs),
             color: flags.color.unwrap_or(color),
             log: var("CHARTFS_LOG").or(file.log),
-            store: store_options(flags, environment, file.store),
-            state: state.or(file.state).unwrap_or_else(|| data.join("state")),
+            store: store_options(flags, environment, file.store)?,
+            state: std::path::absolute(state.or(file.state).unwrap_or_else(|| data.join("state")))?,
             data,
             cache: environment.cache_dir()?,
             runtime: environment.runtime_dir(),
@@ -168,7 +169,7 @@ fn store_options(
     flags: &Flags,
     environment: &Environment,
     file: file::StoreSection,
-) -> StoreOptions {
+) -> Result<StoreOptions> {
     let var = |name: &str| environment.var(name).map(str::to_owned);
     let mut options = StoreOptions::from_vars(environment.vars());
     let first = |flag: &Option<String>, name: &str, own: Option<String>, file: Option<String>| {
@@ -180,8 +181,9 @@ fn store_options(
     options.profile =
         first(&flags.profile, "CHARTFS_PROFILE", options.profile.take(), file.profile);
     options.path_style = options.path_style.or(file.path_style);
-    options.ca_bundle = options.ca_bundle.take().or(file.ca_bundle);
-    options
+    let ca_bundle = options.ca_bundle.take().or(file.ca_bundle);
+    options.ca_bundle = ca_bundle.map(std::path::absolute).transpose()?;
+    Ok(options)
 }
 
 fn parse_seconds(name: &str, text: &str) -> Result<u64> {
@@ -258,6 +260,14 @@ mod tests {
         let color = |flags: &Flags| Settings::load(flags, &environment).unwrap().color;
         assert_eq!(color(&Flags::default()), Color::Never);
         assert_eq!(color(&Flags { color: Some(Color::Always), ..Flags::default() }), Color::Always);
+    }
+
+    #[test]
+    fn the_folder_of_state_does_not_depend_on_the_working_directory_later() {
+        let home = tempfile::tempdir().unwrap();
+        let flags = Flags { state: Some("relative".into()), ..Flags::default() };
+        let settings = Settings::load(&flags, &environment(home.path(), &[])).unwrap();
+        assert!(settings.state.is_absolute());
     }
 
     #[test]

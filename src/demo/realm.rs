@@ -75,11 +75,7 @@ fn people(first_patient: &str) -> Vec<(&'static str, Vec<String>)> {
 ///
 /// # Errors
 /// Those of the store; `Exists` when the bucket is not empty.
-pub async fn found(
-    bucket: Bucket,
-    patient_count: u64,
-    mut say: impl FnMut(&str),
-) -> Result<Demo> {
+pub async fn found(bucket: Bucket, patient_count: u64, mut say: impl FnMut(&str)) -> Result<Demo> {
     let administrator = SigningKey::generate();
     say("founding the realm");
     let realm = Realm::found(bucket.clone(), &administrator, now_unix_s()).await?;

@@ -8,3 +8,4 @@ mod setup;
 mod refusals;
 mod policy;
 mod manners;
+mod drive;

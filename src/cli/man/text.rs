@@ -117,7 +117,8 @@ pub(super) fn files() -> Roff {
             (
                 "~/.local/share/chartfs/state/",
                 "High-water marks: which version of each record was seen last. They hold no \
-                 secret. Without them the bucket could show an older version unnoticed.",
+                 secret. Without them the bucket could show an older version unnoticed. mount.log \
+                 in it has the log lines of mounts in the background.",
             ),
         ],
     )
@@ -172,6 +173,15 @@ pub(super) fn json(name: &str) -> Option<Roff> {
             "An object: right (read or write), roles (array of name, attributes), sections (array \
              of section, cells; a cell has role, opens, one_more).",
         ],
+        "chartfs-ls" => {
+            &["An array of name, kind (file or directory), size_bytes, mtime, mtime_unix_s, known \
+             (false for a file that is damaged)."]
+        }
+        "chartfs-import" => &["An object: created, changed, unchanged, skipped, failed."],
+        "chartfs-check" => &[
+            "An object: ok, objects (number by kind), damaged and notes (arrays of object, what, \
+             because), not_listed.",
+        ],
         "chartfs-doctor" => &["An array of verdict (ok, warn, fail), check, text, try."],
         _ => return None,
     };
@@ -191,7 +201,8 @@ pub(super) fn examples_of(name: &str) -> &'static str {
              --realm file:///srv/records physician > ana.grant\n\
              chartfs credential add ana.grant --credential ana.credential \\\n    \
              --realm file:///srv/records\n\
-             chartfs policy set / policy.toml --realm file:///srv/records --as-admin admin.key"
+             chartfs policy set / policy.toml --realm file:///srv/records --as-admin admin.key\n\
+             chartfs mount file:///srv/records ~/records --credential ana.credential"
         }
         "chartfs-init" => {
             "chartfs init s3://clinic-records/realm --admin admin.key\n\
@@ -225,6 +236,33 @@ pub(super) fn examples_of(name: &str) -> &'static str {
              chartfs matrix --policy policy.toml \\\n    \
              --roles 'nurse=nurse@st-mary,doctor=physician@st-mary+on-call@st-mary'"
         }
+        "chartfs-ls" => {
+            "chartfs ls s3://clinic-records/realm /patients -l --credential lee.credential"
+        }
+        "chartfs-cat" => {
+            "chartfs cat s3://clinic-records/realm /patients/ana/record.json \\\n    \
+             --credential lee.credential | jq .entry"
+        }
+        "chartfs-get" => {
+            "chartfs get s3://clinic-records/realm /patients/ana ana-copy --credential lee.credential"
+        }
+        "chartfs-put" => {
+            "chartfs put s3://clinic-records/realm record.json /patients/ana/ \\\n    \
+             --credential lee.credential"
+        }
+        "chartfs-import" => {
+            "chartfs import s3://clinic-records/realm /patients ./export \\\n    \
+             --credential lee.credential"
+        }
+        "chartfs-mount" => {
+            "chartfs mount s3://clinic-records/realm ~/records --credential lee.credential\n\
+             chartfs mount -f file:///srv/records /mnt -o ro,attr_ttl=60\n\
+             # in /etc/fstab\n\
+             s3://clinic-records/realm /mnt fuse.chartfs \\\n    \
+             noauto,user,_netdev,credential=/etc/chartfs/lee.credential 0 0"
+        }
+        "chartfs-umount" => "chartfs umount ~/records",
+        "chartfs-check" => "chartfs check s3://clinic-records/realm --json",
         "chartfs-doctor" => {
             "chartfs doctor\n\
              chartfs doctor --bucket s3://clinic-records/realm --credential lee.credential"

@@ -5,18 +5,20 @@ mod show;
 mod check;
 mod explain;
 mod lint;
+mod folder;
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::drive::DriveArgs;
 use super::input::read_text;
-use super::report::Outcome;
-use super::session::{Session, block_on};
-use crate::error::{Error, Kind, Result};
+use super::report::{Failure, Outcome};
+use super::session::Session;
+use crate::error::Result;
 use crate::key::attribute::{Attribute, AuthorityId};
 use crate::realm::Realm;
-use crate::realm::policy::{BoundPolicy, PolicyDocument, PolicyStatement, TEXT_LEN_MAX_BYTES};
+use crate::realm::policy::{BoundPolicy, PolicyDocument, TEXT_LEN_MAX_BYTES};
 
 /// Stands for whichever patient, where a policy is looked at before it is bound to one.
 const ANY_PATIENT: &str = "any.patient";
@@ -40,6 +42,11 @@ pub(super) struct SourceArgs {
     /// Whose folder it is, which binds {patient}
     #[arg(long, value_name = "ID")]
     pub(super) patient: Option<String>,
+    /// The folder in the drive whose policy it is, when not the root
+    #[arg(long, value_name = "PATH", default_value = "/", conflicts_with = "policy")]
+    pub(super) path: String,
+    #[command(flatten)]
+    pub(super) drive: DriveArgs,
 }
 
 /// A policy to look at.
@@ -85,18 +92,20 @@ impl Source {
         Ok(Self { document, bound, patient })
     }
 
-    /// Reads the policy in the file that is named, or the one at the root of a realm.
-    pub(super) fn load(args: &SourceArgs, realm: Option<&str>, session: &Session) -> Result<Self> {
-        let patient = Patient::new(args.patient.as_deref())?;
+    /// Reads the policy in the file that is named, or the one of a folder in the drive.
+    pub(super) fn load(
+        args: &SourceArgs,
+        realm: Option<&str>,
+        session: &Session,
+    ) -> std::result::Result<Self, Failure> {
+        let patient = args.patient.as_deref();
         if let Some(path) = &args.policy {
-            return Self::of_text(&read_policy(path)?, patient);
+            return Ok(Self::of_text(&read_policy(path)?, Patient::new(patient)?)?);
         }
         let location = session.location(realm)?;
-        let statement = block_on(async {
-            let realm = session.open_realm(&location, None).await?;
-            root_policy(&realm).await
-        })??;
-        Self::of_text(&statement.text, patient)
+        let found = folder::policy_at(session, &location, &args.path, &args.drive)?;
+        let bound_to = found.patient.as_ref().map(AuthorityId::as_str);
+        Ok(Self::of_text(&found.statement.text, Patient::new(patient.or(bound_to))?)?)
     }
 }
 
@@ -111,16 +120,6 @@ pub(super) fn run(command: &PolicyCommand, session: &Session) -> Outcome {
 
 fn read_policy(path: &Path) -> Result<String> {
     read_text(path, TEXT_LEN_MAX_BYTES as u64, "the policy")
-}
-
-/// Returns the policy at the root of the drive.
-async fn root_policy(realm: &Realm) -> Result<std::sync::Arc<PolicyStatement>> {
-    let hash = realm.state().root_policy;
-    if hash == [0; 32] {
-        return Err(Error::new(Kind::NotFound, "the drive has no policy yet")
-            .hint("chartfs policy set / POLICY --as-admin FILE"));
-    }
-    realm.policy_statement(&hash).await
 }
 
 /// Reads attributes from arguments, each of which may hold several with commas between them.

@@ -3,12 +3,12 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::root_policy;
-use super::set::check_root;
+use super::folder::policy_at;
 use crate::cli::date::format_unix_s;
+use crate::cli::drive::DriveArgs;
 use crate::cli::out::{Out, say};
 use crate::cli::report::{Exit, Outcome};
-use crate::cli::session::{Session, block_on};
+use crate::cli::session::Session;
 use crate::key::credential::hex;
 
 /// Show the policy of a folder as its author signed it
@@ -19,6 +19,8 @@ pub(in crate::cli) struct ShowArgs {
     /// The bucket of the realm
     #[arg(long, value_name = "BUCKET")]
     realm: Option<String>,
+    #[command(flatten)]
+    drive: DriveArgs,
     /// Print one JSON document
     #[arg(long)]
     json: bool,
@@ -36,21 +38,18 @@ struct Shown {
 }
 
 pub(super) fn run(args: &ShowArgs, session: &Session) -> Outcome {
-    check_root(&args.path)?;
     let location = session.location(args.realm.as_deref())?;
-    let shown = block_on(async {
-        let realm = session.open_realm(&location, None).await?;
-        let statement = root_policy(&realm).await?;
-        Ok::<_, crate::error::Error>(Shown {
-            path: args.path.clone(),
-            hash: hex(&realm.state().root_policy),
-            author: hex(&statement.author.0),
-            signed: format_unix_s(statement.time_unix_s),
-            patient: statement.patient.as_ref().map(ToString::to_string),
-            replaces: (statement.replaces != [0; 32]).then(|| hex(&statement.replaces)),
-            text: statement.text.clone(),
-        })
-    })??;
+    let found = policy_at(session, &location, &args.path, &args.drive)?;
+    let statement = &found.statement;
+    let shown = Shown {
+        path: args.path.clone(),
+        hash: hex(&found.hash),
+        author: hex(&statement.author.0),
+        signed: format_unix_s(statement.time_unix_s),
+        patient: found.patient.as_ref().map(ToString::to_string),
+        replaces: (statement.replaces != [0; 32]).then(|| hex(&statement.replaces)),
+        text: statement.text.clone(),
+    };
     let mut out = Out::new(session.settings.color);
     if args.json {
         out.json(&shown)?;
