@@ -160,6 +160,17 @@ impl Error {
         Self::new(Kind::Integrity, what)
     }
 
+    /// Returns the same error again, for another caller that shared the failed work.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        Self {
+            kind: self.kind,
+            what: self.what.clone(),
+            because: self.because.clone(),
+            hint: self.hint.clone(),
+        }
+    }
+
     /// Returns the class of failure.
     pub fn kind(&self) -> Kind {
         self.kind

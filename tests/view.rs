@@ -331,3 +331,59 @@ async fn a_patient_owns_the_folder_and_sets_its_policy() {
     let e = doctor.rename(folder.ino, b"r.json", Ino::ROOT, b"r.json", replace).await.unwrap_err();
     assert_eq!(e.kind(), Kind::OtherPolicy);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_folder_is_split_and_stays_one_folder() {
+    let realm = TestRealm::found(Bucket::memory()).await;
+    let mut drives = Vec::new();
+    for _ in 0..3 {
+        drives.push(drive(&realm, "doctor").await);
+    }
+    // Three workstations fill one folder at once, beyond where it splits.
+    let per_drive = 400;
+    let tasks: Vec<_> = drives
+        .iter()
+        .enumerate()
+        .map(|(d, view)| {
+            let view = view.clone();
+            tokio::spawn(async move {
+                for chunk in (0..per_drive).collect::<Vec<_>>().chunks(40) {
+                    let made =
+                        chunk.iter().map(|i| {
+                            let (view, name) = (view.clone(), format!("{d}-{i}.txt"));
+                            async move {
+                                view.write_path(Ino::ROOT, name.as_bytes(), name.as_bytes()).await
+                            }
+                        });
+                    for made in futures::future::join_all(made).await {
+                        made.unwrap();
+                    }
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    let fresh = drive(&realm, "doctor").await;
+    let entries = fresh.list_path("/").await.unwrap();
+    assert_eq!(entries.len(), 3 * per_drive);
+    for name in ["/0-0.txt", "/1-399.txt", "/2-200.txt"] {
+        assert_eq!(read(&fresh, name).await, name.trim_start_matches('/').as_bytes());
+    }
+    // Across shards: renamed, exchanged, removed.
+    let (root, replace) = (Ino::ROOT, RenameMode::Replace);
+    for i in 0..20 {
+        let (from, to) = (format!("0-{i}.txt"), format!("moved-{i}"));
+        fresh.rename(root, from.as_bytes(), root, to.as_bytes(), replace).await.unwrap();
+        let e = fresh.resolve(&from).await.unwrap_err();
+        assert_eq!(e.kind(), Kind::NotFound);
+        assert_eq!(read(&fresh, &format!("/{to}")).await, from.as_bytes());
+    }
+    let exchange = RenameMode::Exchange;
+    fresh.rename(root, b"moved-0", root, b"1-0.txt", exchange).await.unwrap();
+    assert_eq!(read(&fresh, "/moved-0").await, b"1-0.txt");
+    fresh.unlink(root, b"moved-0").await.unwrap();
+    let other = drive(&realm, "doctor").await;
+    assert_eq!(other.list_path("/").await.unwrap().len(), 3 * per_drive - 1);
+}

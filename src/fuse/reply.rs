@@ -96,7 +96,7 @@ fn system_time(time: Time) -> SystemTime {
 pub(super) fn set_time(time: TimeOrNow) -> Time {
     match time {
         TimeOrNow::SpecificTime(time) => decode_time(time),
-        TimeOrNow::Now => decode_time(SystemTime::now()),
+        TimeOrNow::Now => Time::from_unix_ns(crate::clock::now_unix_ns()),
     }
 }
 

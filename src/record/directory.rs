@@ -1,14 +1,20 @@
 //! The table of a directory: names and the records that they stand for. It is the plaintext of the
 //! directory's `names` section; the bucket sees only random record names.
 //!
-//! Bytes: node u8 = 0 (leaf) | count u32 | count × (name (short) | record 16 | birth 16 |
+//! A small directory is one leaf. A large one is a trie: its table names shards, records of the same
+//! kind, and a keyed hash of a name says in which shard it is. So one more name in a directory of
+//! 100,000 rewrites one leaf. An inner table is written once and never changes.
+//!
+//! Bytes of a leaf: node u8 = 0 | count u32 | count × (name (short) | record 16 | birth 16 |
 //! profile u8 | policy u8: 0 inherited, 1 own | own: policy 32, patient (short)), ascending by
-//! name.
+//! name; none at all when it is empty. Bytes of an inner table: node u8 = 1 | hash key 16 | 16 ×
+//! (record 16 | birth 16).
 
 use std::collections::BTreeMap;
 
 use super::{DIRECTORY_PROFILE, Located, PolicyRef, RecordId};
 use crate::error::{Error, Kind, Result};
+use crate::key::hash;
 use crate::wire::{Reader, Writer};
 
 /// The slot of the names; above every slot of a file.
@@ -17,10 +23,17 @@ pub const NAMES_SLOT: u16 = 1024;
 pub const PSEUDONYMS_SLOT: u16 = 1025;
 /// The longest name, in bytes.
 pub const NAME_LEN_MAX_BYTES: usize = 255;
-/// The most entries of one directory.
-pub const ENTRIES_MAX: usize = 200_000;
+/// The most entries of one leaf.
+pub const ENTRIES_MAX: usize = 16_384;
+/// A leaf with more entries is split.
+pub const SPLIT_ABOVE: usize = 1024;
+/// How many shards a directory splits into.
+pub const SHARDS: usize = 16;
+/// The deepest trie: far more than names can fill.
+pub const TRIE_DEPTH_MAX: usize = 8;
 
 const LEAF: u8 = 0;
+const INNER: u8 = 1;
 const ENTRY_LEN_MIN: usize = 2 + 1 + 16 + 16 + 2;
 const ENTRY_LEN_MAX: usize = 2 + NAME_LEN_MAX_BYTES + 16 + 16 + 2 + 32 + 2 + 63;
 /// The longest table, in bytes.
@@ -47,6 +60,179 @@ impl Entry {
 /// The entries of a directory by name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Table(pub BTreeMap<Vec<u8>, Entry>);
+
+/// Where the names of a large directory are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inner {
+    key: [u8; 16],
+    shards: [Located; SHARDS],
+}
+
+/// The table of one record of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Node {
+    /// The names themselves.
+    Leaf(Table),
+    /// Where the names are.
+    Inner(Inner),
+}
+
+/// A change of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Edit {
+    /// Adds a name that must not exist.
+    Add {
+        /// The name.
+        name: Vec<u8>,
+        /// What it stands for.
+        entry: Entry,
+    },
+    /// Adds a name, or lets it stand for something else.
+    Put {
+        /// The name.
+        name: Vec<u8>,
+        /// What it stands for.
+        entry: Entry,
+    },
+    /// Takes a name away that stands for this record.
+    Remove {
+        /// The name.
+        name: Vec<u8>,
+        /// What it must stand for.
+        record: RecordId,
+    },
+    /// Gives what a name stands for another name, in the place of whatever has that.
+    Rename {
+        /// The old name.
+        from: Vec<u8>,
+        /// The new name.
+        to: Vec<u8>,
+        /// What the old name must stand for.
+        record: RecordId,
+    },
+    /// Lets two names change places.
+    Exchange {
+        /// One name.
+        one: Vec<u8>,
+        /// The other.
+        other: Vec<u8>,
+    },
+}
+
+pub(super) fn missing() -> Error {
+    Error::new(Kind::NotFound, "the name is not there any more")
+}
+
+impl Edit {
+    /// Makes the change in one leaf that has all the names concerned.
+    ///
+    /// # Errors
+    /// `Exists`, `NotFound`; then the table is as it was.
+    pub fn apply(&self, table: &mut Table) -> Result<()> {
+        match self {
+            Self::Add { name, .. } if table.0.contains_key(name) => {
+                return Err(Error::new(Kind::Exists, "the name exists already"));
+            }
+            Self::Add { name, entry } | Self::Put { name, entry } => {
+                table.0.insert(name.clone(), entry.clone());
+            }
+            Self::Remove { name, record } => {
+                table.0.get(name).filter(|e| e.located.record == *record).ok_or_else(missing)?;
+                table.0.remove(name);
+            }
+            Self::Rename { from, to, record } => {
+                table.0.get(from).filter(|e| e.located.record == *record).ok_or_else(missing)?;
+                let entry = table.0.remove(from).ok_or_else(missing)?;
+                table.0.insert(to.clone(), entry);
+            }
+            Self::Exchange { one, other } => {
+                let first = table.0.get(one).cloned().ok_or_else(missing)?;
+                let second = table.0.get(other).cloned().ok_or_else(missing)?;
+                table.0.insert(one.clone(), second);
+                table.0.insert(other.clone(), first);
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns the names that the change concerns.
+    pub(super) fn names(&self) -> [&[u8]; 2] {
+        match self {
+            Self::Add { name, .. } | Self::Put { name, .. } | Self::Remove { name, .. } => {
+                [name, name]
+            }
+            Self::Rename { from, to, .. } => [from, to],
+            Self::Exchange { one, other } => [one, other],
+        }
+    }
+
+    /// Says whether the table before is to be kept: something in it would be lost otherwise.
+    pub fn keeps_history(&self) -> bool {
+        !matches!(self, Self::Add { .. })
+    }
+}
+
+impl Inner {
+    /// Makes a new inner table with a random key.
+    pub fn new(shards: [Located; SHARDS]) -> Self {
+        Self { key: hash::random(), shards }
+    }
+
+    /// Returns which shard a name is in.
+    pub fn index(&self, name: &[u8]) -> usize {
+        let hash = hash::sha256(&[b"chartfs1 shard", &self.key, name]);
+        usize::from(hash[0]) % SHARDS
+    }
+
+    /// Returns the shard that a name is in.
+    pub fn shard(&self, name: &[u8]) -> Located {
+        self.shards[self.index(name)]
+    }
+
+    /// Returns all shards.
+    pub fn shards(&self) -> &[Located; SHARDS] {
+        &self.shards
+    }
+}
+
+impl Node {
+    /// Returns the stored bytes; none for an empty leaf.
+    ///
+    /// # Errors
+    /// `NoSpace` when a leaf has too many entries.
+    pub fn encode(&self) -> Result<Vec<u8>> {
+        match self {
+            Self::Leaf(table) => table.encode(),
+            Self::Inner(inner) => {
+                let mut w = Writer::new();
+                w.u8(INNER).bytes(&inner.key);
+                for s in &inner.shards {
+                    w.bytes(&s.record.0).bytes(&s.birth.0);
+                }
+                Ok(w.into_bytes())
+            }
+        }
+    }
+
+    /// Reads the stored bytes.
+    ///
+    /// # Errors
+    /// `Integrity` when they are no table; `Unsupported` for a kind of node that is not known.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        if bytes.first() != Some(&INNER) {
+            return Table::decode(bytes).map(Self::Leaf);
+        }
+        let mut r = Reader::new(&bytes[1..], "a directory");
+        let key = r.array()?;
+        let mut shards = [Located { birth: RecordId([0; 16]), record: RecordId([0; 16]) }; SHARDS];
+        for shard in &mut shards {
+            let record = RecordId(r.array()?);
+            *shard = Located { birth: RecordId(r.array()?), record };
+        }
+        r.finish()?;
+        Ok(Self::Inner(Inner { key, shards }))
+    }
+}
 
 /// Checks that a name can stand in a directory.
 ///
@@ -179,9 +365,22 @@ mod tests {
     }
 
     #[test]
+    fn an_inner_table_comes_back_and_spreads_names() {
+        let located = |i: u8| Located { birth: RecordId([1; 16]), record: RecordId([i; 16]) };
+        let shards = std::array::from_fn(|i| located(u8::try_from(i).unwrap()));
+        let inner = Inner::new(shards);
+        let bytes = Node::Inner(inner.clone()).encode().unwrap();
+        assert_eq!(Node::decode(&bytes).unwrap(), Node::Inner(inner.clone()));
+        assert!((0..bytes.len()).skip(1).all(|n| Node::decode(&bytes[..n]).is_err()));
+        let used: std::collections::HashSet<usize> =
+            (0..200u8).map(|i| inner.index(&[i])).collect();
+        assert_eq!(used.len(), SHARDS);
+    }
+
+    #[test]
     fn a_count_beyond_the_bytes_is_refused_before_allocation() {
         assert!(Table::decode(&[0, 0xff, 0xff, 0xff, 0xff]).is_err());
-        assert!(Table::decode(&[1, 0, 0, 0, 0]).is_err_and(|e| e.kind() == Kind::Unsupported));
+        assert!(Table::decode(&[2, 0, 0, 0, 0]).is_err_and(|e| e.kind() == Kind::Unsupported));
     }
 
     #[test]

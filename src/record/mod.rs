@@ -49,7 +49,7 @@ use proof::{Proof, Prover};
 use statement::Statement;
 
 pub use commit::{Body, Committed, SlotWrite};
-pub use names::Names;
+pub use names::{Found, Names};
 pub use open::{Opened, Sight};
 
 /// The profile number of a directory.
@@ -167,6 +167,8 @@ pub struct Record {
     object_hash: [u8; 32],
     etag: Version,
     opened: Mutex<HashMap<(u16, u16), Arc<Opened>>>,
+    /// The table of a directory, once it was decoded.
+    names: tokio::sync::OnceCell<Arc<directory::Node>>,
 }
 
 impl Record {
@@ -180,6 +182,7 @@ impl Record {
             object_hash: unchecked.object_hash,
             etag,
             opened: Mutex::default(),
+            names: tokio::sync::OnceCell::new(),
         }
     }
 

@@ -1,14 +1,20 @@
-//! Directories in use: loading a table, and changing it so that changes of one moment share one
-//! commit.
+//! Directories in use: finding a name, listing all, and changing some by compare-and-swap. Large
+//! directories are tries of records; only this module knows.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::join_all;
+use futures::{StreamExt, TryStreamExt};
+
 use super::commit::{Body, Committed, SlotWrite};
-use super::directory::{NAMES_SLOT, TABLE_LEN_MAX_BYTES, Table};
+use super::directory::{
+    Edit, Entry, Inner, NAMES_SLOT, Node, SHARDS, SPLIT_ABOVE, TABLE_LEN_MAX_BYTES, TRIE_DEPTH_MAX,
+    Table, missing,
+};
 use super::format::Measure;
 use super::open::Sight;
-use super::{DIRECTORY_PROFILE, Located, PolicyRef, Record, Records};
+use super::{DIRECTORY_PROFILE, Located, PolicyRef, Record, RecordId, Records};
 use crate::clock;
 use crate::error::{Error, Kind, Result};
 use crate::realm::policy::NAMES;
@@ -17,29 +23,52 @@ use crate::realm::policy::NAMES;
 const TRIES_MAX: usize = 16;
 /// What the wait between tries grows from.
 const WAIT_MS: u64 = 3;
+/// How many shards are fetched at once.
+const SHARDS_AT_ONCE: usize = 16;
 
-/// A directory's table and the record that it stands in.
+/// All names of a directory.
 #[derive(Clone)]
 pub struct Names {
-    /// The directory's record.
-    pub record: Arc<Record>,
-    /// Its entries; empty when its names are closed to the user.
+    /// The entries by name.
     pub table: Arc<Table>,
-    /// The policy in force in it.
+    /// The policy in force in the directory.
     pub policy: PolicyRef,
 }
 
+/// What one name of a directory stands for.
+#[derive(Clone)]
+pub struct Found {
+    /// The entry, when there is one.
+    pub entry: Option<Entry>,
+    /// The policy in force in the directory.
+    pub policy: PolicyRef,
+}
+
+/// One record of a directory, opened.
+struct Folder {
+    record: Arc<Record>,
+    node: Arc<Node>,
+    policy: PolicyRef,
+}
+
+/// How a change of one leaf ended.
+enum Changed {
+    Done(Vec<Result<()>>),
+    /// The leaf was split, or changed by somebody else.
+    Moved,
+}
+
+fn too_deep() -> Error {
+    Error::damaged("a directory's trie is too deep, or contains itself")
+}
+
 impl Records {
-    /// Returns a directory's table, at most `max_age` old.
-    ///
-    /// # Errors
-    /// `Denied` when the policy closes the names to the user; `Integrity` when it is damaged.
-    pub async fn names(
+    async fn folder(
         &self,
         located: Located,
         policy: &PolicyRef,
         max_age: Duration,
-    ) -> Result<Names> {
+    ) -> Result<Folder> {
         let record = self.load(located, policy, max_age).await?;
         let policy = self.in_force(&record, policy).await?;
         match self.may_read(&policy, NAMES).await? {
@@ -50,11 +79,11 @@ impl Records {
                     .because("the certificate behind your attribute has ended"));
             }
         }
-        let table = self.table_of(&record).await?;
-        Ok(Names { record, table, policy })
+        let node = record.names.get_or_try_init(|| self.decode_names(&record)).await?.clone();
+        Ok(Folder { record, node, policy })
     }
 
-    async fn table_of(&self, record: &Arc<Record>) -> Result<Arc<Table>> {
+    async fn decode_names(&self, record: &Arc<Record>) -> Result<Arc<Node>> {
         if record.head.profile != DIRECTORY_PROFILE {
             return Err(Error::damaged("a directory's record is a file's"));
         }
@@ -75,7 +104,117 @@ impl Records {
         } else {
             self.inline_body(record, part, opened)?
         };
-        Ok(Arc::new(Table::decode(&bytes)?))
+        Ok(Arc::new(Node::decode(&bytes)?))
+    }
+
+    /// Returns all names of a directory, at most `max_age` old.
+    ///
+    /// # Errors
+    /// `Denied` when the policy closes the names to the user; `Integrity` when it is damaged.
+    pub async fn names(
+        &self,
+        located: Located,
+        policy: &PolicyRef,
+        max_age: Duration,
+    ) -> Result<Names> {
+        let root = self.folder(located, policy, max_age).await?;
+        let policy = root.policy.clone();
+        if let Node::Leaf(table) = &*root.node {
+            return Ok(Names { table: Arc::new(table.clone()), policy });
+        }
+        let mut table = Table::default();
+        let mut inner = vec![root];
+        for _ in 0..TRIE_DEPTH_MAX {
+            let shards: Vec<Located> = inner
+                .iter()
+                .filter_map(|f| match &*f.node {
+                    Node::Inner(inner) => Some(inner.shards()),
+                    Node::Leaf(_) => None,
+                })
+                .flatten()
+                .copied()
+                .collect();
+            if shards.is_empty() {
+                return Ok(Names { table: Arc::new(table), policy });
+            }
+            let below: Vec<Folder> = futures::stream::iter(shards)
+                .map(|shard| self.folder(shard, &policy, max_age))
+                .buffered(SHARDS_AT_ONCE)
+                .try_collect()
+                .await?;
+            for folder in &below {
+                if let Node::Leaf(leaf) = &*folder.node {
+                    table.0.extend(leaf.0.iter().map(|(n, e)| (n.clone(), e.clone())));
+                }
+            }
+            inner = below;
+        }
+        Err(too_deep())
+    }
+
+    /// Finds one name of a directory.
+    ///
+    /// # Errors
+    /// As [`Records::names`].
+    pub async fn find(
+        &self,
+        located: Located,
+        policy: &PolicyRef,
+        name: &[u8],
+        max_age: Duration,
+    ) -> Result<Found> {
+        let mut folder = self.folder(located, policy, max_age).await?;
+        let policy = folder.policy.clone();
+        for _ in 0..TRIE_DEPTH_MAX {
+            match &*folder.node {
+                Node::Leaf(table) => {
+                    return Ok(Found { entry: table.0.get(name).cloned(), policy });
+                }
+                Node::Inner(inner) => {
+                    folder = self.folder(inner.shard(name), &policy, max_age).await?;
+                }
+            }
+        }
+        Err(too_deep())
+    }
+
+    /// Finds one name of a directory in memory; `None` when that takes waiting. Whether the user
+    /// may see the names was decided when they were loaded.
+    pub fn find_cached(
+        &self,
+        located: Located,
+        name: &[u8],
+        max_age: Duration,
+    ) -> Option<Option<Entry>> {
+        let mut at = located;
+        for _ in 0..TRIE_DEPTH_MAX {
+            let (seen, record) = self.cached(at.record)?;
+            if seen.elapsed() > max_age {
+                return None;
+            }
+            match &**record.names.get()? {
+                Node::Leaf(table) => return Some(table.0.get(name).cloned()),
+                Node::Inner(inner) => at = inner.shard(name),
+            }
+        }
+        None
+    }
+
+    /// Returns every record that a directory is made of, itself first.
+    ///
+    /// # Errors
+    /// As [`Records::names`].
+    pub async fn records_of(&self, located: Located, policy: &PolicyRef) -> Result<Vec<Located>> {
+        let mut all = vec![located];
+        let mut at = 0;
+        while at < all.len() {
+            let folder = self.folder(all[at], policy, Duration::ZERO).await?;
+            if let Node::Inner(inner) = &*folder.node {
+                all.extend_from_slice(inner.shards());
+            }
+            at += 1;
+        }
+        Ok(all)
     }
 
     /// Makes an empty directory.
@@ -90,54 +229,196 @@ impl Records {
         self.create(located, DIRECTORY_PROFILE, policy, Vec::new()).await
     }
 
-    /// Changes a directory's table by compare-and-swap: `change` runs again on top of whatever
-    /// somebody else committed first. It is told whether
-    /// the table is fresh from the bucket, and returns whether anything is to be written.
+    /// Changes a directory by compare-and-swap, again on top of whatever somebody else committed
+    /// first. Every change has its own result; all that concern one leaf share a commit.
     ///
     /// # Errors
-    /// Whatever `change` returns; `Denied` when the user may neither add nor remove; `Conflict`
-    /// when others were faster many times in a row.
-    pub async fn change_names<T>(
+    /// `Denied` when the user may neither add nor remove; `Conflict` when others were faster many
+    /// times in a row.
+    pub async fn edit_names(
         &self,
         located: Located,
         policy: &PolicyRef,
-        keeps_history: bool,
-        mut change: impl FnMut(&mut Table, bool) -> Result<(bool, T)>,
-    ) -> Result<T> {
+        edits: &[Edit],
+    ) -> Result<Vec<Result<()>>> {
         let mut max_age = Duration::MAX;
         for attempt in 0..TRIES_MAX {
-            let names = self.names(located, policy, max_age).await?;
-            let mut table = (*names.table).clone();
-            // On a table from memory a refusal may be out of date: only a fresh one counts.
-            let (is_changed, answer) = match change(&mut table, max_age == Duration::ZERO) {
-                Err(_) if max_age == Duration::MAX => {
-                    max_age = Duration::ZERO;
-                    continue;
+            let folder = self.folder(located, policy, max_age).await?;
+            let changed = match &*folder.node {
+                Node::Inner(inner) => {
+                    let results = Box::pin(self.edit_shards(inner, &folder.policy, edits)).await;
+                    return Ok(results);
                 }
-                other => other?,
+                Node::Leaf(table) => {
+                    self.edit_leaf(&folder, table, edits, max_age == Duration::ZERO).await?
+                }
             };
-            if !is_changed {
-                return Ok(answer);
+            if let Changed::Done(results) = changed {
+                return Ok(results);
             }
-            let write = SlotWrite {
-                slot: NAMES_SLOT,
-                body: Body::Bytes(table.encode()?),
-                measure: Measure::default(),
-                mtime_unix_ns: clock::now_unix_ns(),
-                append: false,
-            };
-            let committed = self
-                .commit(&names.record, DIRECTORY_PROFILE, &names.policy, vec![write], keeps_history)
-                .await?;
-            if let Committed::Done(_) = committed {
-                return Ok(answer);
-            }
+            let is_first_look = max_age == Duration::MAX;
             max_age = Duration::ZERO;
-            tokio::time::sleep(Duration::from_millis(jitter_ms(attempt))).await;
+            if !is_first_look {
+                tokio::time::sleep(Duration::from_millis(jitter_ms(attempt))).await;
+            }
         }
         Err(Error::new(Kind::Conflict, "the folder is changed by others all the time")
             .hint("try again"))
     }
+
+    async fn edit_leaf(
+        &self,
+        folder: &Folder,
+        table: &Table,
+        edits: &[Edit],
+        is_fresh: bool,
+    ) -> Result<Changed> {
+        let mut table = table.clone();
+        let results: Vec<Result<()>> = edits.iter().map(|e| e.apply(&mut table)).collect();
+        // A refusal by an old table is asked again of a fresh one.
+        if !is_fresh && results.iter().any(Result::is_err) {
+            return Ok(Changed::Moved);
+        }
+        if results.iter().all(Result::is_err) {
+            return Ok(Changed::Done(results));
+        }
+        let node = if table.0.len() > SPLIT_ABOVE {
+            Node::Inner(self.split(folder, table).await?)
+        } else {
+            Node::Leaf(table)
+        };
+        let writes = vec![names_write(&node)?];
+        let keeps_history = edits.iter().any(Edit::keeps_history);
+        let committed = self
+            .commit(&folder.record, DIRECTORY_PROFILE, &folder.policy, writes, keeps_history)
+            .await?;
+        Ok(match committed {
+            Committed::Done(_) => Changed::Done(results),
+            Committed::Moved => Changed::Moved,
+        })
+    }
+
+    /// Stores the entries of a leaf that is too large in shards. They are named by nothing until
+    /// the leaf is replaced, so a crash in between loses nothing.
+    async fn split(&self, folder: &Folder, table: Table) -> Result<Inner> {
+        let birth = folder.record.located.record;
+        let shards: [Located; SHARDS] =
+            std::array::from_fn(|_| Located { birth, record: RecordId::random() });
+        let inner = Inner::new(shards);
+        let mut tables: [Table; SHARDS] = std::array::from_fn(|_| Table::default());
+        for (name, entry) in table.0 {
+            let index = inner.index(&name);
+            tables[index].0.insert(name, entry);
+        }
+        let made = shards.into_iter().zip(tables).map(|(located, table)| async move {
+            let writes = vec![names_write(&Node::Leaf(table))?];
+            self.create(located, DIRECTORY_PROFILE, &folder.policy, writes).await
+        });
+        join_all(made).await.into_iter().collect::<Result<Vec<_>>>()?;
+        Ok(inner)
+    }
+
+    /// Makes changes in the shards that they concern. What concerns two shards is added to one
+    /// before it is taken from the other: a crash in between leaves two names and loses none.
+    async fn edit_shards(
+        &self,
+        inner: &Inner,
+        policy: &PolicyRef,
+        edits: &[Edit],
+    ) -> Vec<Result<()>> {
+        let mut results: Vec<Result<()>> = edits.iter().map(|_| Ok(())).collect();
+        let mut phases: [Vec<(usize, Edit)>; 2] = [Vec::new(), Vec::new()];
+        for (i, edit) in edits.iter().enumerate() {
+            let [a, b] = edit.names();
+            if inner.index(a) == inner.index(b) {
+                phases[0].push((i, edit.clone()));
+                continue;
+            }
+            match self.across(inner, policy, edit).await {
+                Ok((first, second)) => {
+                    phases[0].extend(first.into_iter().map(|e| (i, e)));
+                    phases[1].extend(second.into_iter().map(|e| (i, e)));
+                }
+                Err(e) => results[i] = Err(e),
+            }
+        }
+        for phase in phases {
+            let mut groups: [Vec<(usize, Edit)>; SHARDS] = std::array::from_fn(|_| Vec::new());
+            for (i, edit) in phase {
+                if results[i].is_ok() {
+                    groups[inner.index(edit.names()[0])].push((i, edit));
+                }
+            }
+            let busy = groups.into_iter().enumerate().filter(|(_, g)| !g.is_empty());
+            let work = busy.map(|(shard, group)| async move {
+                let (numbers, edits): (Vec<usize>, Vec<Edit>) = group.into_iter().unzip();
+                let located = inner.shards()[shard];
+                (numbers, self.edit_names(located, policy, &edits).await)
+            });
+            for (numbers, answer) in join_all(work).await {
+                spread(&mut results, &numbers, answer);
+            }
+        }
+        results
+    }
+
+    /// Takes a change of names in two shards apart: what is to be added first, what is to be
+    /// removed then.
+    async fn across(
+        &self,
+        inner: &Inner,
+        policy: &PolicyRef,
+        edit: &Edit,
+    ) -> Result<(Vec<Edit>, Vec<Edit>)> {
+        let entry = async |name: &[u8]| {
+            let found = self.find(inner.shard(name), policy, name, Duration::ZERO).await?;
+            found.entry.ok_or_else(missing)
+        };
+        match edit {
+            Edit::Rename { from, to, record } => {
+                let moved = entry(from).await?;
+                if moved.located.record != *record {
+                    return Err(missing());
+                }
+                let put = Edit::Put { name: to.clone(), entry: moved };
+                Ok((vec![put], vec![Edit::Remove { name: from.clone(), record: *record }]))
+            }
+            Edit::Exchange { one, other } => {
+                let (first, second) = (entry(one).await?, entry(other).await?);
+                let put = |name: &Vec<u8>, entry| Edit::Put { name: name.clone(), entry };
+                Ok((vec![put(one, second), put(other, first)], Vec::new()))
+            }
+            single => Ok((vec![single.clone()], Vec::new())),
+        }
+    }
+}
+
+/// Gives every change the answer of its shard.
+fn spread(results: &mut [Result<()>], numbers: &[usize], answer: Result<Vec<Result<()>>>) {
+    match answer {
+        Ok(answers) => {
+            for (i, answer) in numbers.iter().zip(answers) {
+                if answer.is_err() {
+                    results[*i] = answer;
+                }
+            }
+        }
+        Err(e) => {
+            for i in numbers {
+                results[*i] = Err(e.duplicate());
+            }
+        }
+    }
+}
+
+fn names_write(node: &Node) -> Result<SlotWrite> {
+    Ok(SlotWrite {
+        slot: NAMES_SLOT,
+        body: Body::Bytes(node.encode()?),
+        measure: Measure::default(),
+        mtime_unix_ns: clock::now_unix_ns(),
+        append: false,
+    })
 }
 
 /// Full jitter: anything up to a bound that doubles.

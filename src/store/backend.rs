@@ -204,6 +204,19 @@ impl RequestCounts {
     pub fn total(&self) -> u64 {
         self.get + self.get_range + self.head + self.put + self.list + self.delete
     }
+
+    /// Returns what was made since an earlier count of the same bucket.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> Self {
+        Self {
+            get: self.get - earlier.get,
+            get_range: self.get_range - earlier.get_range,
+            head: self.head - earlier.head,
+            put: self.put - earlier.put,
+            list: self.list - earlier.list,
+            delete: self.delete - earlier.delete,
+        }
+    }
 }
 
 /// The counters behind [`RequestCounts`].

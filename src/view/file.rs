@@ -272,8 +272,7 @@ impl View {
 
     /// A name whose record is closed to the user as a whole is taken, and he may not replace it.
     async fn check_not_hidden(&self, folder: &Node, name: &[u8]) -> Result<()> {
-        let table = self.table(folder, self.options.attr_ttl).await?;
-        if table.0.contains_key(name) {
+        if self.entry(folder, name, self.options.attr_ttl).await?.is_some() {
             return Err(Error::new(Kind::Denied, "the name is taken by a record closed to you"));
         }
         Ok(())

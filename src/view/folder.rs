@@ -10,8 +10,9 @@ use tokio::sync::oneshot;
 use super::node::{Node, Stands};
 use super::{Ino, View, locked};
 use crate::error::{Error, Kind, Result};
+pub(super) use crate::record::directory::Edit;
 use crate::record::directory::{Entry, Table};
-use crate::record::{Located, PolicyRef, RecordId};
+use crate::record::{Located, PolicyRef};
 
 /// How a name on this workstation differs from the table in the bucket.
 #[derive(Clone, Debug)]
@@ -35,73 +36,13 @@ pub(super) struct Gone {
     pub(super) moved_to: Option<(Ino, Vec<u8>)>,
 }
 
-/// A change of a folder's table.
-#[derive(Clone, Debug)]
-pub(super) enum Edit {
-    /// Adds a name that must not exist.
-    Add { name: Vec<u8>, entry: Entry },
-    /// Adds a name, or lets it stand for something else.
-    Put { name: Vec<u8>, entry: Entry },
-    /// Takes a name away that stands for this record.
-    Remove { name: Vec<u8>, record: RecordId },
-    /// Gives what a name stands for another name, in the place of whatever has that.
-    Rename { from: Vec<u8>, to: Vec<u8>, record: RecordId },
-    /// Lets two names change places.
-    Exchange { one: Vec<u8>, other: Vec<u8> },
-}
-
-impl Edit {
-    fn apply(&self, table: &mut Table) -> Result<()> {
-        let missing = || Error::new(Kind::NotFound, "the name is not there any more");
-        match self {
-            Self::Add { name, .. } if table.0.contains_key(name) => {
-                return Err(Error::new(Kind::Exists, "the name exists already"));
-            }
-            Self::Add { name, entry } | Self::Put { name, entry } => {
-                table.0.insert(name.clone(), entry.clone());
-            }
-            Self::Remove { name, record } => {
-                table.0.get(name).filter(|e| e.located.record == *record).ok_or_else(missing)?;
-                table.0.remove(name);
-            }
-            Self::Rename { from, to, record } => {
-                table.0.get(from).filter(|e| e.located.record == *record).ok_or_else(missing)?;
-                let entry = table.0.remove(from).ok_or_else(missing)?;
-                table.0.insert(to.clone(), entry);
-            }
-            Self::Exchange { one, other } => {
-                let first = table.0.remove(one).ok_or_else(missing)?;
-                let second = table.0.remove(other).ok_or_else(missing)?;
-                table.0.insert(one.clone(), second);
-                table.0.insert(other.clone(), first);
-            }
-        }
-        Ok(())
-    }
-
-    /// Says whether the table before is to be kept: something in it would be lost otherwise.
-    fn keeps_history(&self) -> bool {
-        !matches!(self, Self::Add { .. })
-    }
-}
-
-/// A folder's table as last decoded.
-#[derive(Clone)]
-struct Decoded {
-    object_hash: [u8; 32],
-    table: Arc<Table>,
-    /// The policy that the folder's name gave it.
-    given: PolicyRef,
-    /// The one that its own head names.
-    in_force: PolicyRef,
-}
-
 type Waiting = (Edit, oneshot::Sender<Result<()>>);
 
 /// The part of a node that only folders use.
 #[derive(Default)]
 pub(super) struct Folder {
-    decoded: Mutex<Option<Decoded>>,
+    /// The policy that the folder's name gave it, and the one that its own head names.
+    in_force: Mutex<Option<(PolicyRef, PolicyRef)>>,
     overlay: Mutex<HashMap<Vec<u8>, Overlay>>,
     waiting: Mutex<Vec<Waiting>>,
     committing: tokio::sync::Mutex<()>,
@@ -148,45 +89,45 @@ impl Folder {
     }
 }
 
-/// Returns where a folder lives and the policy in force in it.
+/// Returns where a folder lives and the policy in force in it, as far as it is known.
 ///
 /// # Errors
 /// `NotDirectory` when the node is a file.
 pub(super) fn place_of(node: &Node) -> Result<(Located, PolicyRef)> {
-    match node.stands() {
-        Stands::Directory { located, policy } => Ok((located, policy)),
-        _ => Err(Error::new(Kind::NotDirectory, "this is not a folder")),
-    }
+    let Stands::Directory { located, policy } = node.stands() else {
+        return Err(Error::new(Kind::NotDirectory, "this is not a folder"));
+    };
+    let known = locked(&node.folder.in_force).clone();
+    let newer = known.filter(|(given, _)| *given == policy).map(|(_, in_force)| in_force);
+    Ok((located, newer.unwrap_or(policy)))
 }
 
 impl View {
-    /// Returns a folder's table, at most `max_age` old.
+    /// Returns all names of a folder, at most `max_age` old.
     pub(super) async fn table(&self, folder: &Node, max_age: Duration) -> Result<Arc<Table>> {
         let (located, policy) = place_of(folder)?;
-        if let Some((seen, record)) = self.records.cached(located.record) {
-            if seen.elapsed() <= max_age {
-                if let Some(table) = decoded(folder, record.object_hash()) {
-                    return Ok(table);
-                }
-            }
-        }
         let names = self.records.names(located, &policy, max_age).await?;
-        let object_hash = *names.record.object_hash();
-        *locked(&folder.folder.decoded) = Some(Decoded {
-            object_hash,
-            table: names.table.clone(),
-            given: policy,
-            in_force: names.policy,
-        });
-        Ok(decoded(folder, &object_hash).unwrap_or(names.table))
+        remember_policy(folder, names.policy);
+        Ok(names.table)
     }
 
-    /// Returns a folder's table from memory, when it is young enough.
-    pub(super) fn cached_table(&self, folder: &Node) -> Option<Arc<Table>> {
+    /// Returns what a name of a folder stands for, at most `max_age` old.
+    pub(super) async fn entry(
+        &self,
+        folder: &Node,
+        name: &[u8],
+        max_age: Duration,
+    ) -> Result<Option<Entry>> {
+        let (located, policy) = place_of(folder)?;
+        let found = self.records.find(located, &policy, name, max_age).await?;
+        remember_policy(folder, found.policy);
+        Ok(found.entry)
+    }
+
+    /// Returns what a name of a folder stands for, from memory; `None` when that takes waiting.
+    pub(super) fn cached_entry(&self, folder: &Node, name: &[u8]) -> Option<Option<Entry>> {
         let (located, _) = place_of(folder).ok()?;
-        let (seen, record) = self.records.cached(located.record)?;
-        let table = decoded(folder, record.object_hash())?;
-        (seen.elapsed() <= self.options.attr_ttl).then_some(table)
+        self.records.find_cached(located, name, self.options.attr_ttl)
     }
 
     /// Changes a folder's table. Changes that arrive while another is being committed share the
@@ -211,53 +152,17 @@ impl View {
     }
 
     async fn commit_edits(&self, folder: &Node, edits: &[Edit]) -> Vec<Result<()>> {
-        let (located, policy) = match place_of(folder) {
-            Ok(place) => place,
-            Err(e) => return edits.iter().map(|_| Err(copy_of(&e))).collect(),
+        let committed = match place_of(folder) {
+            Ok((located, policy)) => self.records.edit_names(located, &policy, edits).await,
+            Err(e) => Err(e),
         };
-        let keeps_history = edits.iter().any(Edit::keeps_history);
-        let committed = self
-            .records
-            .change_names(located, &policy, keeps_history, |table, is_fresh| {
-                let results: Vec<Result<()>> = edits.iter().map(|e| e.apply(table)).collect();
-                // A refusal by an old table is asked again of a fresh one.
-                if !is_fresh && results.iter().any(Result::is_err) {
-                    return Err(Error::new(Kind::Conflict, "the folder has changed"));
-                }
-                Ok((results.iter().any(Result::is_ok), results))
-            })
-            .await;
-        match committed {
-            Ok(results) => results,
-            Err(e) => edits.iter().map(|_| Err(copy_of(&e))).collect(),
-        }
+        committed.unwrap_or_else(|e| edits.iter().map(|_| Err(e.duplicate())).collect())
     }
 }
 
-/// Returns a folder's table, when it is the one of that object, and lets the folder stand under
-/// the policy that its own head names.
-fn decoded(folder: &Node, object_hash: &[u8; 32]) -> Option<Arc<Table>> {
-    let decoded = locked(&folder.folder.decoded).clone()?;
-    let (located, policy) = place_of(folder).ok()?;
-    if decoded.object_hash != *object_hash {
-        return None;
-    }
-    if policy == decoded.given && policy != decoded.in_force {
-        folder.set_stands(Stands::Directory { located, policy: decoded.in_force });
-    } else if policy != decoded.in_force {
-        return None;
-    }
-    Some(decoded.table)
-}
-
-/// Returns the same error for another caller of one shared commit.
-fn copy_of(e: &Error) -> Error {
-    let mut copy = Error::new(e.kind(), e.what().to_owned());
-    if let Some(why) = e.why() {
-        copy = copy.because(why);
-    }
-    match e.try_this() {
-        Some(hint) => copy.hint(hint.to_owned()),
-        None => copy,
+/// Lets a folder stand under the policy that its own head names.
+fn remember_policy(folder: &Node, in_force: PolicyRef) {
+    if let Stands::Directory { policy, .. } = folder.stands() {
+        *locked(&folder.folder.in_force) = Some((policy, in_force));
     }
 }

@@ -36,8 +36,7 @@ impl View {
             Some(Overlay::Gone(_)) => return Some(Err(no_such_file())),
             Some(Overlay::Here(ino)) => self.node(ino).ok()?,
             None => {
-                let table = self.cached_table(&folder)?;
-                let Some(entry) = table.0.get(name) else {
+                let Some(entry) = self.cached_entry(&folder, name)? else {
                     return Some(Err(no_such_file()));
                 };
                 locked(&self.tree).find(entry.located.record)?
@@ -73,14 +72,14 @@ impl View {
             Some(Overlay::Here(ino)) => return self.node(ino),
             None => {}
         }
-        let table = self.table(&folder, self.options.attr_ttl).await?;
-        let entry = table.0.get(name).ok_or_else(no_such_file)?;
+        let entry = self.entry(&folder, name, self.options.attr_ttl).await?;
+        let entry = entry.ok_or_else(no_such_file)?;
         let (_, policy) = place_of(&folder)?;
         let policy = entry.policy.as_ref().unwrap_or(&policy);
         if !self.is_listed(entry.profile, policy).await? {
             return Err(no_such_file());
         }
-        self.node_of(&folder, name, entry)
+        self.node_of(&folder, name, &entry)
     }
 
     /// Returns the node of an entry, made now if need be.
@@ -168,7 +167,7 @@ impl View {
     /// `NotDirectory` when it is a file; `Denied` when its names are closed to the user.
     pub async fn open_dir(&self, ino: Ino) -> Result<Handle> {
         let node = self.node(ino)?;
-        self.table(&node, self.options.attr_ttl).await?;
+        self.entry(&node, b"", self.options.attr_ttl).await?;
         let handle = self.new_handle();
         let open = OpenFolder { node, entries: OnceCell::new() };
         locked(&self.folders).insert(handle, Arc::new(open));

@@ -57,8 +57,10 @@ impl View {
     /// # Errors
     /// `NotFound` when there is no such file or folder.
     pub fn policy_of(&self, ino: Ino) -> Result<PolicyRef> {
-        match self.node(ino)?.stands() {
-            Stands::Directory { policy, .. } | Stands::Record { policy, .. } => Ok(policy),
+        let node = self.node(ino)?;
+        match node.stands() {
+            Stands::Directory { .. } => Ok(place_of(&node)?.1),
+            Stands::Record { policy, .. } => Ok(policy),
             Stands::Fresh | Stands::Local | Stands::Removed => {
                 Err(Error::new(Kind::NotFound, "the file is not in the bucket"))
             }
@@ -91,7 +93,9 @@ impl View {
         };
         let hash = realm.put_policy(&statement, |domain, m| keyring.sign(domain, m)).await?;
         let new = PolicyRef { hash, patient: old.patient.clone() };
-        self.rewrap_record(located, &old, &new).await?;
+        for part in self.records.records_of(located, &old).await? {
+            self.rewrap_record(part, &old, &new).await?;
+        }
         node.set_stands(Stands::Directory { located, policy: new.clone() });
         let mut rewrapped = Rewrapped::default();
         self.rewrap_below(&node, &new, &mut rewrapped).await?;
@@ -109,11 +113,15 @@ impl View {
             if entry.policy.is_some() {
                 continue;
             }
-            match self.rewrap_record(entry.located, policy, policy).await {
-                Ok(()) => sum.records += 1,
-                Err(_) => sum.left += 1,
-            }
-            if entry.is_directory() {
+            if !entry.is_directory() {
+                match self.rewrap_record(entry.located, policy, policy).await {
+                    Ok(()) => sum.records += 1,
+                    Err(_) => sum.left += 1,
+                }
+            } else {
+                for part in self.records.records_of(entry.located, policy).await? {
+                    self.rewrap_record(part, policy, policy).await?;
+                }
                 let below = self.node_of(folder, name, entry)?;
                 Box::pin(self.rewrap_below(&below, policy, sum)).await?;
             }

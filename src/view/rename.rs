@@ -148,8 +148,7 @@ impl View {
     }
 
     async fn entry_of(&self, folder: &Node, name: &[u8]) -> Result<Entry> {
-        let table = self.table(folder, self.options.attr_ttl).await?;
-        let entry = table.0.get(name).cloned();
+        let entry = self.entry(folder, name, self.options.attr_ttl).await?;
         entry.ok_or_else(|| Error::new(Kind::NotFound, "no such file"))
     }
 
@@ -324,8 +323,7 @@ impl View {
         let text = self.text_of(node).await?;
         let mtime = self.attr_of(node).await?.mtime.to_unix_ns();
         self.replace_text(entry, &way.to, &way.to_name, text, mtime).await?;
-        let table = self.table(&way.to, Duration::MAX).await?;
-        if !table.0.contains_key(&way.to_name) {
+        if self.entry(&way.to, &way.to_name, Duration::MAX).await?.is_none() {
             let name = way.to_name.clone();
             self.edit(&way.to, Edit::Put { name, entry: entry.clone() }).await?;
         }

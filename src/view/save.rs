@@ -226,14 +226,14 @@ impl View {
     async fn note_profile(&self, node: &Node, record: &Record) -> Result<()> {
         let Spot { parent, name } = node.spot();
         let folder = self.node(parent)?;
-        let table = self.table(&folder, Duration::MAX).await?;
-        let Some(entry) = table.0.get(&name).filter(|e| e.located == record.located) else {
+        let entry = self.entry(&folder, &name, Duration::MAX).await?;
+        let Some(entry) = entry.filter(|e| e.located == record.located) else {
             return Ok(());
         };
         if entry.profile == record.head.profile {
             return Ok(());
         }
-        let entry = Entry { profile: record.head.profile, ..entry.clone() };
+        let entry = Entry { profile: record.head.profile, ..entry };
         self.edit(&folder, Edit::Put { name, entry }).await
     }
 
@@ -401,8 +401,8 @@ impl View {
         if let Some(backup) = backup {
             self.save_backup(backup, &policy).await?;
         }
-        let table = self.table(folder, Duration::MAX).await?;
-        if table.0.get(name).is_none_or(|e| e.located != located) {
+        let now = self.entry(folder, name, Duration::MAX).await?;
+        if now.is_none_or(|e| e.located != located) {
             let entry =
                 Entry { located, profile: record.head.profile, policy: gone.entry.policy.clone() };
             self.edit(folder, Edit::Put { name: name.to_vec(), entry }).await?;

@@ -109,7 +109,7 @@ impl View {
     /// # Errors
     /// Those of loading it.
     pub async fn sync_dir(&self, ino: Ino) -> Result<()> {
-        self.table(&*self.node(ino)?, Duration::MAX).await?;
+        self.entry(&*self.node(ino)?, b"", Duration::MAX).await?;
         self.records.realm().bucket().sync().await
     }
 }
