@@ -1,6 +1,7 @@
 //! A bucket that lies: it deletes, swaps, moves, replays and makes up objects.
 
 use chartfs::error::Kind;
+use chartfs::realm::Realm;
 use chartfs::record::check::{Progress, Report, check_bucket};
 use chartfs::store::{Bucket, ObjectName};
 
@@ -12,7 +13,7 @@ fn folder(name: &ObjectName) -> &str {
 }
 
 async fn check(small: &Small, bucket: &Bucket) -> Report {
-    let realm = chartfs::realm::Realm::open(bucket.clone(), Some(&small.realm.genesis)).await;
+    let realm = Realm::open(bucket.clone(), Some(&small.realm.genesis)).await;
     check_bucket(&realm.unwrap(), |_: Progress| {}).await.unwrap()
 }
 
@@ -21,7 +22,7 @@ async fn an_honest_bucket_has_no_findings() {
     let small = Small::new().await;
     let mut last = Progress { objects: 0, bytes: 0 };
     let bucket = bucket_of(&small.now).await;
-    let realm = chartfs::realm::Realm::open(bucket, Some(&small.realm.genesis)).await.unwrap();
+    let realm = Realm::open(bucket, Some(&small.realm.genesis)).await.unwrap();
     let report = check_bucket(&realm, |p| last = p).await.unwrap();
     assert!(report.ok(), "{:?}", report.findings);
     assert_eq!(last.objects, small.now.len() as u64);
@@ -40,8 +41,7 @@ async fn the_check_names_every_object_that_was_spoiled() {
             let mut bad = bytes.to_vec();
             bad[at] ^= 0x10;
             put(&bucket, name, bad).await;
-            let open =
-                chartfs::realm::Realm::open(bucket.clone(), Some(&small.realm.genesis)).await;
+            let open = Realm::open(bucket.clone(), Some(&small.realm.genesis)).await;
             // A spoiled realm state does not even open.
             let Ok(realm) = open else {
                 assert_eq!(folder(name), "realm");
@@ -127,13 +127,18 @@ async fn what_was_seen_cannot_be_rolled_back() {
         assert!(e.what().contains("older version"), "{e}");
     }
     let newest_of = |chain: &str| -> ObjectName {
-        small.now.keys().filter(|n| n.as_str().starts_with(chain)).max().unwrap().clone()
+        let amended = "realm/0000000002".parse().unwrap();
+        let of_chain = small.now.keys().chain([&amended]).filter(|n| n.as_str().starts_with(chain));
+        of_chain.max().unwrap().clone()
     };
     for chain in ["realm/", "auth/st-mary/"] {
         let bucket = bucket_of(&small.now).await;
+        let realm = Realm::open(bucket.clone(), None).await.unwrap();
+        realm.amend(&small.realm.administrator, 9, |s| s.time_unix_s = 9).await.unwrap();
         let reader = small.reader("ana").remembering();
         reader.read(&bucket).await.unwrap();
-        bucket.delete(&newest_of(chain)).await.unwrap();
+        let name = newest_of(chain);
+        bucket.delete(&name).await.unwrap();
         let e = refused(reader.read(&bucket).await);
         assert!(e.kind() == Kind::Integrity && e.what().contains("newest"), "{chain}: {e}");
     }
@@ -179,7 +184,7 @@ async fn made_up_lines_of_a_listing_mislead_nobody() {
 async fn an_authority_cannot_be_taken_over_by_an_administrator() {
     use chartfs::realm::authority::{AuthorityKeys, AuthorityKind, AuthorityState};
     let realm = TestRealm::found(Bucket::memory()).await;
-    let open = chartfs::realm::Realm::open(realm.bucket.clone(), None).await.unwrap();
+    let open = Realm::open(realm.bucket.clone(), None).await.unwrap();
     let id: chartfs::key::attribute::AuthorityId = "st-mary".parse().unwrap();
     let seq = open.authority(&id).await.unwrap().seq + 1;
     let keys = AuthorityKeys::generate(id.clone(), open.genesis());
@@ -188,7 +193,7 @@ async fn an_authority_cannot_be_taken_over_by_an_administrator() {
     usurper.seq = seq;
     let name: ObjectName = format!("auth/st-mary/{seq:010}").parse().unwrap();
     put(&realm.bucket, &name, usurper.sign(&keys.identity).unwrap()).await;
-    let fresh = chartfs::realm::Realm::open(realm.bucket.clone(), None).await.unwrap();
+    let fresh = Realm::open(realm.bucket.clone(), None).await.unwrap();
     assert_eq!(refused(fresh.authority(&id).await).kind(), Kind::Integrity);
     let report = check_bucket(&fresh, |_| {}).await.unwrap();
     assert!(report.findings.iter().any(|f| f.object == name));

@@ -69,7 +69,6 @@ struct Tally {
 /// Spoils the objects given, one after the other, in a copy of the bucket.
 async fn spoil_all(
     reader: Reader,
-    fresh_keyrings: bool,
     snapshot: Arc<Snapshot>,
     mine: Vec<(ObjectName, Spoil)>,
     small: Arc<Small>,
@@ -84,7 +83,11 @@ async fn spoil_all(
         // What else was proven before stays proven, where the object is a record's; the realm's
         // objects are all read again.
         let is_record = name.as_str().starts_with("r/") || name.as_str().starts_with("b/");
-        let reader = if fresh_keyrings { small.reader("ana") } else { reader.clone() };
+        // An opened capsule is not read again, so a reader of capsules starts without opened ones.
+        let reader = match folder(&name) {
+            "k" | "auth" => small.reader("ana"),
+            _ => reader.clone(),
+        };
         let read = if is_record {
             read_all(&reader.open_in(realm.clone())).await
         } else {
@@ -93,7 +96,7 @@ async fn spoil_all(
         let tally = tallies.entry(name.clone()).or_default();
         tally.tried += 1;
         if let Ok(text) = read {
-            assert_eq!(text, expected, "{name} {spoil:?} says something else");
+            assert!(text == expected, "{name} {spoil:?} says something else");
             tally.same += 1;
         }
         put(&bucket, &name, snapshot[&name].clone()).await;
@@ -102,14 +105,15 @@ async fn spoil_all(
 }
 
 /// Which objects this reader needs: without one of them it fails.
-async fn used(reader: &Reader, snapshot: &Snapshot) -> Vec<ObjectName> {
+async fn used(small: &Small) -> Vec<ObjectName> {
+    let snapshot = &small.now;
     let bucket: Bucket = bucket_of(snapshot).await;
-    let expected = reader.read(&bucket).await.unwrap();
+    let expected = small.reader("ana").read(&bucket).await.unwrap();
     let mut used = Vec::new();
     for (name, bytes) in snapshot {
         bucket.delete(name).await.unwrap();
-        match reader.read(&bucket).await {
-            Ok(text) => assert_eq!(text, expected, "without {name}"),
+        match small.reader("ana").read(&bucket).await {
+            Ok(text) => assert!(text == expected, "without {name}"),
             Err(_) => used.push(name.clone()),
         }
         put(&bucket, name, bytes.clone()).await;
@@ -127,29 +131,16 @@ async fn no_spoiled_bit_of_any_object_says_other_text() {
     let small = Arc::new(Small::new().await);
     let snapshot = Arc::new(small.now.clone());
     let mut work: Vec<Vec<(ObjectName, Spoil)>> = vec![Vec::new(), Vec::new()];
-    let mut capsules = Vec::new();
     for (name, bytes) in snapshot.iter() {
         for (i, spoil) in spoils(name, bytes.len()).into_iter().enumerate() {
-            if folder(name) == "k" {
-                capsules.push((name.clone(), spoil));
-            } else {
-                work[i % 2].push((name.clone(), spoil));
-            }
+            work[i % 2].push((name.clone(), spoil));
         }
     }
-    // An opened capsule is not read again, so its reader starts without opened ones.
-    let reader = small.reader("ana");
     let mut running = Vec::new();
     for mine in work {
-        running.push(tokio::spawn(spoil_all(
-            reader.clone(),
-            false,
-            snapshot.clone(),
-            mine,
-            small.clone(),
-        )));
+        let reader = small.reader("ana");
+        running.push(tokio::spawn(spoil_all(reader, snapshot.clone(), mine, small.clone())));
     }
-    running.push(tokio::spawn(spoil_all(reader, true, snapshot.clone(), capsules, small.clone())));
     let mut tallies: BTreeMap<ObjectName, Tally> = BTreeMap::new();
     for done in running {
         for (name, tally) in done.await.unwrap() {
@@ -157,7 +148,7 @@ async fn no_spoiled_bit_of_any_object_says_other_text() {
             (sum.tried, sum.same) = (sum.tried + tally.tried, sum.same + tally.same);
         }
     }
-    let used = used(&small.reader("ana"), &small.now).await;
+    let used = used(&small).await;
     for (name, tally) in &tallies {
         if used.contains(name) {
             assert_eq!(tally.same, 0, "{name}: a spoiled object that is read was accepted");
@@ -165,6 +156,8 @@ async fn no_spoiled_bit_of_any_object_says_other_text() {
     }
     let of = |kind: &str| used.iter().filter(|n| folder(n) == kind).count();
     assert_eq!((of("realm"), of("p"), of("r"), of("b")), (2, 1, 4, 1), "{used:?}");
+    // Three authors, of whom the doctor has several credentials; without an authority's newest
+    // state a reader that never saw it takes the one before.
     assert!(of("c") >= 3 && of("k") >= 3 && of("auth") >= 4, "{used:?}");
     let tried: usize = tallies.values().map(|t| t.tried).sum();
     let bits: usize = snapshot.values().map(|b| b.len() * 8).sum();

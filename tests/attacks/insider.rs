@@ -285,7 +285,7 @@ async fn a_policy_of_one_patient_is_not_one_of_another() {
 
 // A chain of ten thousand policies, each replacing the one before, that the bucket made long to
 // overflow the stack; every one of them lets its author manage.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_long_chain_of_policies_is_refused_and_not_followed_to_its_end() {
     let small = Small::new().await;
     let ana = small.records("ana").await;
@@ -317,11 +317,11 @@ async fn nothing_can_be_spliced_between_sections_and_records() {
     });
     assert!(e.await.what().contains("not the one that its author signed"));
     let e = load_forged(&small, small.fhir, doctor, |head, _| {
-        slot_of(head, Slot::DOCUMENTS).content = foreign.content.clone();
+        slot_of(head, Slot::LABS).content = foreign.content.clone();
     });
     assert!(e.await.what().contains("not the one that its author signed"));
     let e = load_forged(&small, small.fhir, doctor, |head, _| head.slots[3].slot = 999).await;
-    assert!(e.what().contains("in order") || e.what().contains("slots of its profile"), "{e}");
+    assert!(e.to_string().contains("in order"), "{e}");
 
     // Wraps and extents are the committer's to make: a wrong one is damage when it is opened.
     let swaps: [fn(&mut Head); 3] = [
