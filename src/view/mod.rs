@@ -253,6 +253,11 @@ impl View {
         &self.records
     }
 
+    /// Returns how many files and folders are remembered at this moment.
+    pub fn nodes(&self) -> usize {
+        locked(&self.tree).len()
+    }
+
     fn new_handle(&self) -> Handle {
         Handle(self.next_handle.fetch_add(1, Ordering::Relaxed))
     }

@@ -118,6 +118,10 @@ impl Tree {
         Self { nodes, by_record: HashMap::new(), next: Ino::ROOT.0 + 1 }
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     pub(super) fn get(&self, ino: Ino) -> Option<Arc<Node>> {
         self.nodes.get(&ino).cloned()
     }

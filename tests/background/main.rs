@@ -71,7 +71,7 @@ fn serve(dir: &Path, ready: impl FnOnce()) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     let point = dir.to_path_buf();
     let mount = Mount {
-        view: drive::view::fresh(),
+        view: drive::view::fresh().view,
         point,
         source_label: "memory://test".to_owned(),
         options: drive::options(),

@@ -3,16 +3,20 @@
 #![allow(clippy::print_stdout, reason = "a skipped test says so")]
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use chartfs::daemon::{self, MountOptions, Stop};
 use chartfs::error::Result;
-use chartfs::view::{Ino, View};
 
+#[path = "../fake_s3/mod.rs"]
+pub(crate) mod fake_s3;
+#[path = "../support/mod.rs"]
+pub(crate) mod support;
 pub(crate) mod view;
+
+use view::Drive;
 
 /// How long a test waits before it calls something hung. It is never what a test measures.
 pub(crate) const HUNG: Duration = Duration::from_secs(60);
@@ -20,7 +24,7 @@ pub(crate) const HUNG: Duration = Duration::from_secs(60);
 /// A mount in this process.
 pub(crate) struct Mounted {
     /// What is behind the mount.
-    pub(crate) view: Arc<View>,
+    pub(crate) drive: Drive,
     /// Asks it to end.
     pub(crate) stop: Stop,
     point: PathBuf,
@@ -66,8 +70,8 @@ impl Mounted {
         Self::with(view::fresh(), options())
     }
 
-    /// Mounts `view`.
-    pub(crate) fn with(view: Arc<View>, options: MountOptions) -> Option<Self> {
+    /// Mounts `drive`.
+    pub(crate) fn with(drive: Drive, options: MountOptions) -> Option<Self> {
         if !can_mount() {
             return None;
         }
@@ -79,7 +83,7 @@ impl Mounted {
             .build()
             .expect("a runtime");
         let mount = daemon::Mount {
-            view: Arc::clone(&view),
+            view: std::sync::Arc::clone(&drive.view),
             point: point.clone(),
             source_label: "memory://test".to_owned(),
             options,
@@ -94,7 +98,7 @@ impl Mounted {
             let _ = report_served.send(result);
         });
         let mut mounted =
-            Self { view, stop, point, served, thread: Some(thread), dir, runtime: Some(runtime) };
+            Self { drive, stop, point, served, thread: Some(thread), dir, runtime: Some(runtime) };
         let ready = ready.recv_timeout(HUNG);
         assert!(ready.is_ok(), "not mounted: {:?}", mounted.served());
         Some(mounted)
@@ -110,18 +114,9 @@ impl Mounted {
         self.point.join(name)
     }
 
-    /// Makes a file in the root behind the kernel's back.
-    pub(crate) fn make_behind(&self, name: &str, text: &'static [u8]) {
-        let runtime = self.runtime.as_ref().expect("it lives as long as the mount");
-        let made: Result<()> = runtime.block_on(async {
-            let (attr, opened) = self.view.create(Ino(1), name.as_bytes(), true, 0o600).await?;
-            self.view.write(opened.handle, 0, bytes::Bytes::from_static(text)).await?;
-            self.view.flush(opened.handle).await?;
-            self.view.release(opened.handle).await;
-            self.view.forget(attr.ino, 1);
-            Ok(())
-        });
-        made.expect("the view makes files");
+    /// Says whether the mount has not ended yet.
+    pub(crate) fn is_served(&self) -> bool {
+        matches!(self.served.try_recv(), Err(std::sync::mpsc::TryRecvError::Empty))
     }
 
     /// Waits until the mount has ended and returns how.
@@ -134,7 +129,7 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        view::release_everything(&self.view);
+        self.drive.release();
         if self.thread.is_some() {
             self.stop.ask();
             self.stop.ask();

@@ -1,52 +1,156 @@
-//! The view under test and how to make it slow or failing. The only part of the tests that knows
-//! which view it is.
+//! The drive under test: a realm in a bucket, a view of it, and a hand on the bucket that makes it
+//! slow or failing.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use chartfs::error::Kind;
-use chartfs::view::View;
+use chartfs::record::{Located, PolicyRef, RecordId};
+use chartfs::store::Bucket;
+use chartfs::view::{Ino, View, ViewOptions};
 
-/// Makes an empty drive that its user may change.
-pub(crate) fn fresh() -> Arc<View> {
-    View::in_memory()
+use super::fake_s3::FakeS3;
+use super::support::TestRealm;
+
+/// A policy under which the user of these tests may do everything.
+const POLICY: &str = r#"
+[folder]
+list = "physician@st-mary"
+add = "physician@st-mary"
+remove = "physician@st-mary"
+manage = "physician@st-mary"
+
+[default]
+read = "physician@st-mary"
+write = "physician@st-mary"
+"#;
+
+/// Where buckets live that outlast a mount. Made at first use: some tests fork before it.
+pub(crate) static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all().build().expect("a runtime")
+});
+
+/// A view and what is behind it.
+#[derive(Clone)]
+pub(crate) struct Drive {
+    pub(crate) view: Arc<View>,
+    pub(crate) realm: Arc<TestRealm>,
+    server: Option<FakeS3>,
 }
 
-/// Holds reads, commits and renames of the file `name` in the root until [`release`].
-pub(crate) fn hold(view: &View, name: &str) {
-    view.stub_slow(name.as_bytes());
+/// Makes an empty drive that its user may change, in memory.
+pub(crate) fn fresh() -> Drive {
+    RUNTIME.block_on(drive_on(Bucket::memory(), None, ViewOptions::default()))
 }
 
-/// Waits until a request is held.
-pub(crate) fn wait_held(view: &View) {
-    view.stub_wait_for_waiting();
+/// The same, where what is shown is never older than the question.
+pub(crate) fn fresh_without_memory() -> Drive {
+    let options = ViewOptions { attr_ttl: std::time::Duration::ZERO, ..ViewOptions::default() };
+    RUNTIME.block_on(drive_on(Bucket::memory(), None, options))
 }
 
-/// Lets what is held go on.
-pub(crate) fn release(view: &View) {
-    view.stub_open_gate();
+/// Makes an empty drive behind a server that can be held up.
+pub(crate) fn remote() -> Drive {
+    RUNTIME.block_on(async {
+        let server = FakeS3::start().await;
+        let bucket = server.bucket().await;
+        drive_on(bucket, Some(server), ViewOptions::default()).await
+    })
 }
 
-/// Lets go of everything, so that a failed test can end.
-pub(crate) fn release_everything(view: &View) {
-    view.stub_open_gate();
+async fn drive_on(bucket: Bucket, server: Option<FakeS3>, options: ViewOptions) -> Drive {
+    let realm = TestRealm::found_with(bucket, POLICY).await;
+    let view = View::of(realm.records("doctor").await, options).await.expect("a view");
+    Drive { view, realm: Arc::new(realm), server }
 }
 
-/// Makes commits of the file `name` in the root fail.
-pub(crate) fn refuse_commits(view: &View, name: &str, kind: Kind) {
-    view.stub_fail_flush(name.as_bytes(), kind);
-}
+impl Drive {
+    /// Opens the same bucket as another workstation of the same user.
+    pub(crate) fn elsewhere(&self) -> Arc<View> {
+        RUNTIME.block_on(async {
+            let records = self.realm.records("doctor").await;
+            View::of(records, ViewOptions::default()).await.expect("a view")
+        })
+    }
 
-/// Changes a file in the root as another workstation would, and says so to the kernel.
-pub(crate) fn change_elsewhere(view: &View, name: &str, text: &[u8]) {
-    view.stub_replace(name.as_bytes(), text);
-}
+    /// Reads a file in the root from the bucket, past this view.
+    pub(crate) fn stored(&self, name: &str) -> Option<Vec<u8>> {
+        let view = self.elsewhere();
+        RUNTIME.block_on(async {
+            let mut all = Vec::new();
+            let read = view.read_path(name, |piece| {
+                all.extend_from_slice(&piece);
+                Ok(())
+            });
+            let read = read.await;
+            read.is_ok().then_some(all)
+        })
+    }
 
-/// How often the view was drained.
-pub(crate) fn drains(view: &View) -> usize {
-    view.stub_drained()
-}
+    /// Writes a file in the root as another workstation does.
+    pub(crate) fn write_elsewhere(&self, name: &str, text: &[u8]) {
+        let view = self.elsewhere();
+        let written = RUNTIME.block_on(view.write_path(Ino::ROOT, name.as_bytes(), text));
+        written.expect("the other workstation writes");
+    }
 
-/// How many references the view believes the kernel to hold on a file in the root.
-pub(crate) fn references(view: &View, name: &str) -> u64 {
-    view.stub_references(name.as_bytes())
+    fn root(&self) -> (Located, PolicyRef) {
+        let state = self.view.records().realm().state();
+        let root = RecordId(state.root_record);
+        let policy = PolicyRef { hash: state.root_policy, patient: None };
+        (Located { birth: root, record: root }, policy)
+    }
+
+    /// Returns where the record of a name in the root lives; waits until it has one.
+    pub(crate) fn located(&self, name: &str) -> Located {
+        let (root, policy) = self.root();
+        RUNTIME.block_on(async {
+            let records = self.realm.records("doctor").await;
+            loop {
+                let names = records.names(root, &policy, std::time::Duration::ZERO).await;
+                let names = names.expect("the root is readable");
+                if let Some(entry) = names.table.0.get(name.as_bytes()) {
+                    return entry.located;
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+    }
+
+    fn server(&self) -> &FakeS3 {
+        self.server.as_ref().expect("only a remote drive can be held up")
+    }
+
+    /// Holds every read of the record of `name` in the root, which is no longer in memory.
+    pub(crate) fn hold_reads(&self, name: &str) {
+        let located = self.located(name);
+        self.server().hold("GET", located.object().as_str());
+        self.view.records().forget(located.record);
+    }
+
+    /// Holds every commit of the record of `name` in the root.
+    pub(crate) fn hold_commits(&self, name: &str) {
+        self.server().hold("PUT", self.located(name).object().as_str());
+    }
+
+    /// Holds every change of the names in the root.
+    pub(crate) fn hold_names(&self) {
+        self.server().hold("PUT", self.root().0.object().as_str());
+    }
+
+    /// Waits until as many requests are held.
+    pub(crate) fn wait_held(&self, count: usize) {
+        RUNTIME.block_on(self.server().wait_held(count));
+    }
+
+    /// Lets what is held go on.
+    pub(crate) fn release(&self) {
+        if let Some(server) = &self.server {
+            server.release();
+        }
+    }
+
+    /// Makes the bucket refuse every commit of the record of `name` in the root.
+    pub(crate) fn refuse_commits(&self, name: &str) {
+        self.server().refuse("PUT", self.located(name).object().as_str());
+    }
 }

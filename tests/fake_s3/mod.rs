@@ -1,7 +1,7 @@
 //! A small S3 server in the test process that can be told to fail: it keeps objects in memory,
 //! honours conditions (or not), and takes one line of a script for each request.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -44,6 +44,11 @@ pub(crate) struct State {
     pub(crate) ignore_if_match: bool,
     pub(crate) list_page_len: usize,
     late: Option<(String, Vec<u8>)>,
+    /// Requests that are kept waiting, by method and key, and how many wait.
+    held: BTreeSet<(String, String)>,
+    waiting: usize,
+    /// Requests that are answered with 403, by method and key.
+    refused: BTreeSet<(String, String)>,
     uploads: BTreeMap<usize, Vec<u8>>,
 }
 
@@ -51,6 +56,7 @@ pub(crate) struct State {
 pub(crate) struct FakeS3 {
     pub(crate) state: Arc<Mutex<State>>,
     pub(crate) address: SocketAddr,
+    changed: Arc<tokio::sync::Notify>,
 }
 
 struct Request {
@@ -81,7 +87,7 @@ impl FakeS3 {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let state = Arc::new(Mutex::new(State { list_page_len: 2, ..State::default() }));
-        let fake = Self { state, address };
+        let fake = Self { state, address, changed: Arc::default() };
         let server = fake.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
@@ -106,9 +112,64 @@ impl FakeS3 {
         open(&format!("http://{}", self.address), Duration::from_millis(500)).await
     }
 
+    /// Keeps requests for an object waiting until [`Self::release`].
+    pub(crate) fn hold(&self, method: &str, key: &str) {
+        self.state.lock().unwrap().held.insert((method.to_owned(), key.to_owned()));
+    }
+
+    /// Refuses requests for an object.
+    pub(crate) fn refuse(&self, method: &str, key: &str) {
+        self.state.lock().unwrap().refused.insert((method.to_owned(), key.to_owned()));
+    }
+
+    /// Lets every request go on that is kept waiting.
+    pub(crate) fn release(&self) {
+        self.state.lock().unwrap().held.clear();
+        self.changed.notify_waiters();
+    }
+
+    /// Waits until as many requests are kept waiting.
+    pub(crate) async fn wait_held(&self, count: usize) {
+        loop {
+            let changed = self.changed.notified();
+            if self.state.lock().unwrap().waiting >= count {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Keeps a request waiting while it is to be.
+    async fn gate(&self, at: &(String, String)) {
+        let mut is_counted = false;
+        loop {
+            let changed = self.changed.notified();
+            {
+                let mut state = self.state.lock().unwrap();
+                if !state.held.contains(at) {
+                    state.waiting -= usize::from(is_counted);
+                    return;
+                }
+                state.waiting += usize::from(!is_counted);
+            }
+            if !is_counted {
+                is_counted = true;
+                self.changed.notify_waiters();
+                continue;
+            }
+            changed.await;
+        }
+    }
+
     async fn serve(&self, mut stream: TcpStream) -> Option<()> {
         loop {
             let request = read_request(&mut stream).await?;
+            let at = (request.method.clone(), request.key.clone());
+            self.gate(&at).await;
+            if self.state.lock().unwrap().refused.contains(&at) {
+                stream.write_all(&error(403, "AccessDenied").bytes()).await.ok()?;
+                continue;
+            }
             let fault = {
                 let mut state = self.state.lock().unwrap();
                 state.script.pop_front().unwrap_or(Fault::None)

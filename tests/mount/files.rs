@@ -5,10 +5,9 @@ use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
-use chartfs::error::Kind;
 use nix::fcntl::RenameFlags;
 
-use crate::drive::{Mounted, errno, view};
+use crate::drive::{Mounted, errno, options, view};
 
 #[test]
 fn what_is_written_is_read() {
@@ -113,14 +112,15 @@ fn exclusive_creation_happens_once() {
 
 #[test]
 fn a_refused_commit_reaches_close_and_fsync() {
-    let Some(m) = Mounted::new() else { return };
+    let Some(m) = Mounted::with(view::remote(), options()) else { return };
     fs::write(m.path("f"), "first").unwrap();
-    view::refuse_commits(&m.view, "f", Kind::Denied);
+    m.drive.refuse_commits("f");
     let mut file = OpenOptions::new().write(true).open(m.path("f")).unwrap();
     file.write_all(b"second").unwrap();
     assert_eq!(errno(file.sync_all()), libc::EACCES);
     let closed = nix::unistd::close(file);
     assert_eq!(closed, Err(nix::errno::Errno::EACCES));
+    assert_eq!(m.drive.stored("f").unwrap(), b"first");
 }
 
 #[test]

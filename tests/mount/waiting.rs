@@ -9,18 +9,18 @@ use crate::drive::{HUNG, Mounted, errno, on_thread, options, view};
 
 #[test]
 fn other_requests_are_answered_while_many_reads_wait() {
-    let Some(m) = Mounted::new() else { return };
+    let Some(m) = Mounted::with(view::remote(), options()) else { return };
     fs::write(m.path("other"), "quick").unwrap();
     // More slow ones than there are dispatchers.
     let mut waiting = Vec::new();
     for i in 0..8 {
         let name = format!("slow{i}");
         fs::write(m.path(&name), "slow").unwrap();
-        view::hold(&m.view, &name);
+        m.drive.hold_reads(&name);
         let path = m.path(&name);
         waiting.push(on_thread(move || fs::read(path).unwrap()));
     }
-    view::wait_held(&m.view);
+    m.drive.wait_held(8);
     let (path, point) = (m.path("other"), m.point().to_path_buf());
     let quick = on_thread(move || (fs::read(path).unwrap(), fs::read_dir(point).unwrap().count()));
     assert_eq!(quick.recv_timeout(HUNG).unwrap(), (b"quick".to_vec(), 9));
@@ -28,7 +28,7 @@ fn other_requests_are_answered_while_many_reads_wait() {
     for slow in &waiting {
         assert_eq!(slow.try_recv(), Err(TryRecvError::Empty));
     }
-    view::release(&m.view);
+    m.drive.release();
     for slow in waiting {
         assert_eq!(slow.recv_timeout(HUNG).unwrap(), b"slow");
     }
@@ -37,12 +37,12 @@ fn other_requests_are_answered_while_many_reads_wait() {
 #[test]
 fn a_read_has_a_deadline() {
     let options =
-        chartfs::daemon::MountOptions { deadline: Duration::from_millis(50), ..options() };
-    let Some(m) = Mounted::with(view::fresh(), options) else { return };
+        chartfs::daemon::MountOptions { deadline: Duration::from_secs(2), ..options() };
+    let Some(m) = Mounted::with(view::remote(), options) else { return };
     fs::write(m.path("slow"), "text").unwrap();
-    view::hold(&m.view, "slow");
+    m.drive.hold_reads("slow");
     assert_eq!(errno(fs::read(m.path("slow"))), libc::ETIMEDOUT);
-    view::release(&m.view);
+    m.drive.release();
     assert_eq!(fs::read(m.path("slow")).unwrap(), b"text");
 }
 
@@ -50,12 +50,14 @@ fn a_read_has_a_deadline() {
 fn a_commit_has_a_deadline_and_goes_on_after_it() {
     let short = Duration::from_millis(50);
     let options = chartfs::daemon::MountOptions { commit_deadline: short, ..options() };
-    let Some(mut m) = Mounted::with(view::fresh(), options) else { return };
-    fs::write(m.path("slow"), "").unwrap();
-    view::hold(&m.view, "slow");
+    let drive = view::remote();
+    drive.write_elsewhere("slow", b"before");
+    let Some(mut m) = Mounted::with(drive, options) else { return };
+    m.drive.hold_commits("slow");
     let mut file = OpenOptions::new().write(true).open(m.path("slow")).unwrap();
     file.write_all(b"text").unwrap();
     assert_eq!(errno(file.sync_all()), libc::ETIMEDOUT);
+    m.drive.wait_held(1);
     drop(file);
     // The drain waits for the commit that nobody waits for any more.
     m.stop.ask();
@@ -63,20 +65,23 @@ fn a_commit_has_a_deadline_and_goes_on_after_it() {
     for i in 0..500 {
         assert_eq!(errno(fs::metadata(m.path(format!("none{i}")))), libc::ENOENT);
     }
-    assert_eq!(view::drains(&m.view), 0);
-    view::release(&m.view);
+    assert!(m.is_served());
+    assert_eq!(m.drive.stored("slow").unwrap(), b"before");
+    m.drive.release();
     m.served().unwrap();
-    assert!(view::drains(&m.view) > 0);
+    assert_eq!(m.drive.stored("slow").unwrap(), b"text");
 }
 
+/// Opening asks the bucket, and what that finds corrects what the kernel believes.
 #[test]
 fn a_change_elsewhere_reaches_programs_before_the_lifetime_of_the_cache() {
     let options = chartfs::daemon::MountOptions { attr_ttl: HUNG * 60, ..options() };
-    let Some(m) = Mounted::with(view::fresh(), options) else { return };
+    let Some(m) = Mounted::with(view::fresh_without_memory(), options) else { return };
     fs::write(m.path("f"), "mine").unwrap();
     assert_eq!(fs::metadata(m.path("f")).unwrap().len(), 4);
     let open = File::open(m.path("f")).unwrap();
-    view::change_elsewhere(&m.view, "f", b"theirs, longer");
+    m.drive.write_elsewhere("f", b"theirs, longer");
+    File::open(m.path("f")).unwrap();
     let (send, changed) = std::sync::mpsc::channel();
     let path = m.path("f");
     std::thread::spawn(move || {
@@ -98,12 +103,14 @@ fn what_is_done_after_its_deadline_is_seen_at_once() {
         negative_ttl: HUNG * 60,
         ..options()
     };
-    let Some(m) = Mounted::with(view::fresh(), options) else { return };
-    fs::write(m.path("slow"), "text").unwrap();
+    let drive = view::remote();
+    drive.write_elsewhere("slow", b"text");
+    let Some(m) = Mounted::with(drive, options) else { return };
+    assert_eq!(fs::read(m.path("slow")).unwrap(), b"text");
     assert_eq!(errno(fs::metadata(m.path("moved"))), libc::ENOENT);
-    view::hold(&m.view, "slow");
+    m.drive.hold_names();
     assert_eq!(errno(fs::rename(m.path("slow"), m.path("moved"))), libc::ETIMEDOUT);
-    view::release(&m.view);
+    m.drive.release();
     let (old, new) = (m.path("slow"), m.path("moved"));
     let seen = on_thread(move || {
         while fs::metadata(&old).is_ok() || fs::metadata(&new).is_err() {
