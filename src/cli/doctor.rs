@@ -146,6 +146,15 @@ fn fuse_helper(session: &Session) -> Finding {
     }
 }
 
+/// Returns what this machine lacks to mount anything, each with what to try.
+pub(super) fn lacking(session: &Session) -> Vec<String> {
+    [fuse_device(), fuse_helper(session)]
+        .into_iter()
+        .filter(|f| f.verdict == Verdict::Fail)
+        .map(|f| format!("{} (try: {})", f.text, f.hint.unwrap_or_default()))
+        .collect()
+}
+
 /// One mount is one person's credential: nobody else is meant to enter it.
 fn fuse_config(text: Option<&str>) -> Option<Finding> {
     let is_set = text?.lines().any(|l| l.trim() == "user_allow_other");

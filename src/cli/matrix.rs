@@ -97,6 +97,19 @@ pub(super) fn run(args: &MatrixArgs, session: &Session) -> Outcome {
     Ok(Exit::DONE)
 }
 
+/// Prints who opens what under a policy, for roles with their attributes.
+pub(super) fn show(
+    out: &mut Out,
+    policy: &str,
+    patient: &str,
+    roles: impl IntoIterator<Item = (String, Vec<Attribute>)>,
+) -> std::result::Result<(), Failure> {
+    let source = Source::of_text(policy, Patient::new(Some(patient))?)?;
+    let role = |(name, attributes)| Role { name, attributes };
+    let roles: Vec<Role> = roles.into_iter().map(role).collect();
+    print(out, &compute(&source, &roles, false, false))
+}
+
 fn parse_roles(text: &str, patient: &Patient) -> Result<Vec<Role>> {
     let bad = |part: &str| {
         Error::new(Kind::Usage, format!("{part:?} is not a role"))

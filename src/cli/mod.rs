@@ -32,6 +32,7 @@ mod mount;
 mod umount;
 mod check;
 mod doctor;
+mod demo;
 mod completions;
 mod version;
 mod man;
@@ -100,6 +101,7 @@ enum Command {
     Umount(umount::UmountArgs),
     Check(check::CheckArgs),
     Doctor(doctor::DoctorArgs),
+    Demo(demo::DemoArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
 }
@@ -148,6 +150,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> Outcome {
         Command::Umount(args) => umount::run(args),
         Command::Check(args) => check::run(args, &session()?),
         Command::Doctor(args) => doctor::run(args, &session()?),
+        Command::Demo(args) => demo::run(args, &session()?),
         Command::Completions(args) => completions::run(args),
         Command::Man(args) => man::run(args),
     }

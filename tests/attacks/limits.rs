@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use chartfs::error::Kind;
-use chartfs::record::directory::{Entry, Table};
+use chartfs::record::directory::{Edit, Entry, Table};
 use chartfs::record::format::Slot;
 use chartfs::record::head::{
     HEAD_LEN_MAX_BYTES, PARTS_MAX, PRELUDE_LEN, UncheckedRecord, seal_head,
@@ -92,13 +92,8 @@ async fn a_directory_that_contains_itself_does_not_loop() {
     let (root, policy) = (small.realm.root, &small.realm.policy);
     let doctor = small.records("doctor").await;
     let itself = Entry { located: root, profile: DIRECTORY_PROFILE, policy: None };
-    doctor
-        .change_names(root, policy, true, |table| {
-            table.0.insert(b"loop".to_vec(), itself.clone());
-            Ok((true, ()))
-        })
-        .await
-        .unwrap();
+    let put = Edit::Put { name: b"loop".to_vec(), entry: itself };
+    doctor.edit_names(root, policy, &[put]).await.unwrap().remove(0).unwrap();
     let ana = small.records("ana").await;
     let mut at: Located = root;
     for _ in 0..100 {

@@ -9,7 +9,7 @@ use chartfs::error::{Error, Result};
 use chartfs::key::credential::Credential;
 use chartfs::key::keyring::Keyring;
 use chartfs::realm::Realm;
-use chartfs::record::directory::Entry;
+use chartfs::record::directory::{Edit, Entry};
 use chartfs::record::format::{FormatId, Measure, Slot};
 use chartfs::record::marks::Marks;
 use chartfs::record::{
@@ -121,13 +121,8 @@ impl Small {
         let doctor = self.records("doctor").await;
         let (root, policy) = (self.realm.root, &self.realm.policy);
         let entry = Entry { located, profile, policy: None };
-        doctor
-            .change_names(root, policy, true, |table| {
-                table.0.insert(name.as_bytes().to_vec(), entry.clone());
-                Ok((true, ()))
-            })
-            .await
-            .unwrap();
+        let put = Edit::Put { name: name.as_bytes().to_vec(), entry };
+        doctor.edit_names(root, policy, &[put]).await.unwrap().remove(0).unwrap();
     }
 
     pub(crate) async fn save(&self, user: &str, at: Located, write: SlotWrite) {
