@@ -11,7 +11,7 @@ use super::report::Failure;
 use super::secrets::{self, PassphraseArgs};
 use super::session::{Session, runtime};
 use crate::error::{Error, Kind, Result};
-use crate::key::credential::Credential;
+use crate::key::credential::{Credential, hex};
 use crate::key::keyring::Keyring;
 use crate::realm::Realm;
 use crate::record::Records;
@@ -65,8 +65,8 @@ async fn open_marks(
     credential: &Credential,
     holder: Holder,
 ) -> Result<Marks> {
-    let gid = credential.gid();
-    let open = |name: &str| Marks::open(&session.settings.marks_file(&realm.id(), &gid, name)?);
+    let (realm, user) = (hex(&realm.id()), hex(&credential.gid().0[..16]));
+    let open = |name: &str| Marks::open(&session.settings.marks_file(&realm, &user, name)?);
     if holder == Holder::Mount {
         // A mount that was just taken off is still committing what was written.
         for _ in 0..LEAVING_TRIES {

@@ -15,8 +15,6 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use crate::error::{Error, Kind, Result};
-use crate::key::attribute::Gid;
-use crate::key::credential::hex;
 use crate::store::{Location, StoreOptions};
 use file::ConfigFile;
 
@@ -145,11 +143,12 @@ impl Settings {
 
     /// Returns the file of high-water marks for one realm and user, and makes its folder. Marks
     /// files are held by one process at a time, so a mount and each command have their own `name`.
+    /// All three become parts of the path as they are.
     ///
     /// # Errors
     /// What the system says when the folder cannot be made.
-    pub fn marks_file(&self, realm: &[u8; 16], gid: &Gid, name: &str) -> Result<PathBuf> {
-        let folder = self.state.join(hex(realm)).join(hex(&gid.0[..16]));
+    pub fn marks_file(&self, realm: &str, user: &str, name: &str) -> Result<PathBuf> {
+        let folder = self.state.join(realm).join(user);
         secret_file::create_private_dir(&folder)?;
         Ok(folder.join(format!("{name}.marks")))
     }
@@ -274,11 +273,9 @@ mod tests {
     fn marks_of_two_realms_and_two_users_never_share_a_file() {
         let home = tempfile::tempdir().unwrap();
         let settings = Settings::load(&Flags::default(), &environment(home.path(), &[])).unwrap();
-        let file = |realm: u8, gid: u8, name: &str| {
-            settings.marks_file(&[realm; 16], &Gid([gid; 32]), name).unwrap()
-        };
-        let files =
-            [file(1, 1, "mount"), file(2, 1, "mount"), file(1, 2, "mount"), file(1, 1, "c")];
+        let file = |realm, user, name| settings.marks_file(realm, user, name).unwrap();
+        let files = [("1", "1", "m"), ("2", "1", "m"), ("1", "2", "m"), ("1", "1", "c")]
+            .map(|(r, u, n)| file(r, u, n));
         let distinct: std::collections::HashSet<_> = files.iter().collect();
         assert_eq!(distinct.len(), files.len());
         let mode = files[0].parent().unwrap().metadata().unwrap().permissions().mode();

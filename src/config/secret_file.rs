@@ -11,8 +11,9 @@ use zeroize::Zeroizing;
 
 use super::shown;
 use crate::error::{Error, Kind, Result};
-use crate::key::keyfile::KEYFILE_LEN_MAX_BYTES;
 
+/// The longest secret file, in bytes: more than any key file has.
+const SECRET_LEN_MAX_BYTES: u64 = 17 << 20;
 /// The permission bits of group and others.
 const OTHERS: u32 = 0o077;
 /// The most that is read of a passphrase file; more is refused as a passphrase.
@@ -75,13 +76,12 @@ pub fn read_secret(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
 }
 
 fn read_all(path: &Path, file: &File, len: u64) -> Result<Zeroizing<Vec<u8>>> {
-    let limit = KEYFILE_LEN_MAX_BYTES as u64;
-    if len > limit {
+    if len > SECRET_LEN_MAX_BYTES {
         return Err(cannot_read(path, Kind::Usage).because("it is too long for a key file"));
     }
     // As long as the file, so that no copy is left behind by growing.
     let mut bytes = Zeroizing::new(Vec::with_capacity(usize::try_from(len).unwrap_or(0) + 1));
-    file.take(limit)
+    file.take(SECRET_LEN_MAX_BYTES)
         .read_to_end(&mut bytes)
         .map_err(|e| cannot_read(path, Kind::Usage).because(e))?;
     Ok(bytes)
