@@ -215,6 +215,10 @@ pub(super) fn examples_of(name: &str) -> &'static str {
              chartfs authority issue --authority-file board.authority --to lee.request \\\n    \
              pharmacist --days 30 --realm s3://clinic-records/realm --out lee.grant"
         }
+        "chartfs-demo" => {
+            "chartfs demo\n\
+             chartfs demo --exit --patients 10 /tmp/demo"
+        }
         "chartfs-user" => {
             "chartfs user new lee --realm s3://clinic-records/realm --out lee.credential\n\
              chartfs user show lee.credential\n\
