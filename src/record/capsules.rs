@@ -1,7 +1,7 @@
 //! The capsules that this user makes: one per clause and epochs, reused for every section until an
 //! epoch changes. Only one's own are reused: another author's secret is known to that author.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use super::Records;
 use crate::error::{Error, Kind, Result};
@@ -37,16 +37,21 @@ impl Records {
     /// Returns this user's capsule for a clause in the epochs in force, made now if need be.
     async fn capsule_for(&self, clause: &Clause) -> Result<([u8; 32], Arc<ClauseSecret>)> {
         let (whats, publics) = self.rows_of(clause).await?;
-        // Held while a capsule is made, so that two sections under one clause share one.
-        let mut own = self.own_capsules.lock().await;
-        if let Some(hash) = own.get(&whats) {
-            if let Some(secret) = self.keyring.opened(hash) {
-                return Ok((*hash, secret));
+        // Held while a capsule is made and stored, so that two sections under one clause share
+        // one. Only who writes under this very clause waits, and its head will name the capsule.
+        let cell = {
+            let mut own = self.own_capsules.lock().unwrap_or_else(PoisonError::into_inner);
+            own.entry(whats.clone()).or_default().clone()
+        };
+        let mut own = cell.lock().await;
+        if let Some(hash) = *own {
+            if let Some(secret) = self.keyring.opened(&hash) {
+                return Ok((hash, secret));
             }
         }
         let stored_under = stored_under(&self.realm.id(), &whats, &publics);
         if let Some(known) = self.stored_capsule(&stored_under)? {
-            own.insert(whats, known.0);
+            *own = Some(known.0);
             return Ok(known);
         }
         let (realm, author) = (self.realm.id(), self.keyring.public());
@@ -66,7 +71,7 @@ impl Records {
         let sealing_key = self.keyring.local_key("capsules");
         let sealed = aead::seal(&sealing_key, &hash, secret.expose());
         self.marks.put_capsule(&stored_under, &[&hash[..], &sealed].concat())?;
-        own.insert(whats, hash);
+        *own = Some(hash);
         Ok((hash, self.keyring.keep(hash, secret)))
     }
 

@@ -35,7 +35,7 @@ use bytes::Bytes;
 use lru::LruCache;
 
 use crate::error::{Error, Kind, Result};
-use crate::key::attribute::AuthorityId;
+use crate::key::attribute::{AuthorityId, EpochAttribute};
 use crate::key::credential::hex;
 use crate::key::keyring::Keyring;
 use crate::realm::policy::read_patient;
@@ -212,8 +212,11 @@ pub struct Records {
     marks: Arc<Marks>,
     cache: Mutex<Cache>,
     prover: Prover,
-    own_capsules: tokio::sync::Mutex<HashMap<Vec<crate::key::attribute::EpochAttribute>, [u8; 32]>>,
+    own_capsules: Mutex<HashMap<Vec<EpochAttribute>, OwnCapsule>>,
 }
+
+/// The hash of the capsule that this user made for a clause, once there is one.
+type OwnCapsule = Arc<tokio::sync::Mutex<Option<[u8; 32]>>>;
 
 struct Cache {
     records: LruCache<RecordId, (Instant, Arc<Record>)>,
@@ -230,7 +233,7 @@ impl Records {
             marks,
             cache: Mutex::new(Cache { records: LruCache::new(RECORDS_MAX), bytes: 0 }),
             prover: Prover::new(),
-            own_capsules: tokio::sync::Mutex::default(),
+            own_capsules: Mutex::default(),
         }
     }
 

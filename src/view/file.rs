@@ -72,8 +72,22 @@ pub(super) struct FileState {
 impl FileState {
     /// Says whether forgetting the file would lose something.
     pub(super) fn is_busy(&self) -> bool {
+        self.is_open() || matches!(&*locked(&self.held), Held::Draft(w) if w.is_dirty())
+    }
+
+    /// Says whether a handle is open.
+    pub(super) fn is_open(&self) -> bool {
         self.handles.load(Ordering::Relaxed) > 0
-            || matches!(&*locked(&self.held), Held::Draft(w) if w.is_dirty())
+    }
+
+    /// Returns the length of what is held here.
+    pub(super) fn held_len(&self) -> u64 {
+        match &*locked(&self.held) {
+            Held::Nothing => 0,
+            Held::Clean(rendered) => rendered.bytes.len() as u64,
+            Held::Stream(stream) => stream.len(),
+            Held::Draft(w) => w.draft.len(),
+        }
     }
 
     /// Counts the draft as changed: what was only here is to be committed.
@@ -430,6 +444,9 @@ impl View {
             node.set_mode(mode);
         }
         if node.kind == NodeKind::Directory {
+            if let Some(mtime) = change.mtime {
+                self.set_folder_mtime(&node, mtime.to_unix_ns()).await?;
+            }
             return self.attr_of(&node).await;
         }
         if let Some(len) = change.size_bytes {
@@ -444,6 +461,16 @@ impl View {
             self.save(&node, true).await?;
         }
         self.attr_of(&node).await
+    }
+
+    /// A folder's time is when its names were changed; another one is kept here, until they are
+    /// changed again, for programs that compare times with those of a copy.
+    async fn set_folder_mtime(&self, node: &Node, mtime_unix_ns: i64) -> Result<()> {
+        let (located, policy) = place_of(node)?;
+        let real = self.folder_mtime(located, &policy, self.options.attr_ttl).await?;
+        node.folder.set_mtime(real, mtime_unix_ns);
+        node.forget_attr();
+        Ok(())
     }
 
     async fn check_change(&self, node: &Node) -> Result<()> {

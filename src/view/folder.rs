@@ -43,6 +43,8 @@ type Waiting = (Edit, oneshot::Sender<Result<()>>);
 pub(super) struct Folder {
     /// The policy that the folder's name gave it, and the one that its own head names.
     in_force: Mutex<Option<(PolicyRef, PolicyRef)>>,
+    /// When the names were changed, and what a program wants shown for that.
+    set_mtime: Mutex<Option<(i64, i64)>>,
     overlay: Mutex<HashMap<Vec<u8>, Overlay>>,
     waiting: Mutex<Vec<Waiting>>,
     committing: tokio::sync::Mutex<()>,
@@ -81,6 +83,19 @@ impl Folder {
                 Overlay::Here(_) => None,
             })
             .collect()
+    }
+
+    /// Shows a time that a program set, until a name in the folder changes.
+    pub(super) fn set_mtime(&self, real_unix_ns: i64, shown_unix_ns: i64) {
+        *locked(&self.set_mtime) = Some((real_unix_ns, shown_unix_ns));
+    }
+
+    /// Returns the time to show for a folder that was changed then.
+    pub(super) fn shown_mtime(&self, real_unix_ns: i64) -> i64 {
+        match *locked(&self.set_mtime) {
+            Some((real, shown)) if real == real_unix_ns => shown,
+            _ => real_unix_ns,
+        }
     }
 
     /// Says whether forgetting the folder loses nothing.

@@ -1,27 +1,36 @@
 //! Names to nodes: looking up one, listing all, and their attributes.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-use futures::StreamExt;
-use tokio::sync::OnceCell;
 
 use super::folder::{Overlay, place_of};
 use super::node::{Node, Spot, Stands};
 use super::{Attr, DirEntry, Handle, Ino, NodeKind, Time, View, locked};
 use crate::error::{Error, Kind, Result};
 use crate::record::directory::{Entry, NAMES_SLOT, Table, check_name};
-use crate::record::{PolicyRef, RecordId};
+use crate::record::{Located, PolicyRef, RecordId};
+use futures::StreamExt;
 
 /// How many heads are fetched at once for a listing.
 const HEADS_AT_ONCE: usize = 64;
 /// The deepest path; also ends the walk when a folder contains itself.
 const DEPTH_MAX: usize = 256;
 
-/// An open folder: its listing is made once and does not change under the reader.
+/// How long a listing waits for the head of one file. A file that takes longer is listed without
+/// its attributes: one slow object must not hold up the names of the others.
+const HEAD_PATIENCE: Duration = Duration::from_secs(2);
+
+/// An open folder: its listing does not change under the reader, until he starts again.
 pub(super) struct OpenFolder {
     node: Arc<Node>,
-    entries: OnceCell<Arc<[DirEntry]>>,
+    listing: Mutex<Option<Listing>>,
+}
+
+#[derive(Clone)]
+struct Listing {
+    entries: Arc<[DirEntry]>,
+    /// What the entries stand for is not forgotten while they may still be handed out.
+    nodes: Arc<[Arc<Node>]>,
 }
 
 fn no_such_file() -> Error {
@@ -148,17 +157,30 @@ impl View {
     async fn load_attr(&self, node: &Node, max_age: Duration) -> Result<Attr> {
         match node.stands() {
             Stands::Directory { located, policy } => {
-                let record = self.records.load(located, &policy, max_age).await?;
-                let names = self.records.open_slot(&record, NAMES_SLOT).await?.unwrap_or_default();
-                let mtime = names.iter().map(|p| p.extent.mtime_unix_ns).max().unwrap_or(0);
-                Ok(attr_with(node, 0, mtime))
+                let mtime = self.folder_mtime(located, &policy, max_age).await?;
+                Ok(attr_with(node, 0, node.folder.shown_mtime(mtime)))
             }
             Stands::Record { located, policy } => {
                 let seen = self.see(located, &policy, max_age).await?;
                 Ok(attr_with(node, seen.size_bytes(), seen.mtime_unix_ns()))
             }
-            Stands::Fresh | Stands::Local | Stands::Removed => Ok(attr_with(node, 0, 0)),
+            Stands::Fresh | Stands::Local | Stands::Removed => {
+                let mtime = node.attr().map_or(0, |(_, attr)| attr.mtime.to_unix_ns());
+                Ok(attr_with(node, node.file.held_len(), mtime))
+            }
         }
+    }
+
+    /// Returns when the names of a folder were last changed.
+    pub(super) async fn folder_mtime(
+        &self,
+        located: Located,
+        policy: &PolicyRef,
+        max_age: Duration,
+    ) -> Result<i64> {
+        let record = self.records.load(located, policy, max_age).await?;
+        let names = self.records.open_slot(&record, NAMES_SLOT).await?.unwrap_or_default();
+        Ok(names.iter().map(|p| p.extent.mtime_unix_ns).max().unwrap_or(0))
     }
 
     /// Opens a folder for listing.
@@ -169,23 +191,31 @@ impl View {
         let node = self.node(ino)?;
         self.entry(&node, b"", self.options.attr_ttl).await?;
         let handle = self.new_handle();
-        let open = OpenFolder { node, entries: OnceCell::new() };
+        let open = OpenFolder { node, listing: Mutex::default() };
         locked(&self.folders).insert(handle, Arc::new(open));
         Ok(handle)
     }
 
-    /// Returns the listing of an open folder, without `.` and `..`; the same at every call.
+    /// Returns the listing of an open folder, without `.` and `..`: made anew at the start, the
+    /// same from any place behind it.
     ///
     /// # Errors
     /// `NotFound` when the handle is not open; `Integrity` when the folder is damaged. A damaged
-    /// file in it is listed as not looked up.
-    pub async fn list(&self, handle: Handle, _from: u64) -> Result<Arc<[DirEntry]>> {
+    /// file in it is listed too; asking for its attributes tells what is wrong with it.
+    pub async fn list(&self, handle: Handle, from: u64) -> Result<Arc<[DirEntry]>> {
         let open = locked(&self.folders).get(&handle).cloned().ok_or_else(no_such_file)?;
-        let entries = open.entries.get_or_try_init(|| self.make_listing(&open.node)).await?;
-        Ok(entries.clone())
+        let made = locked(&open.listing).clone().filter(|_| from > 0);
+        if let Some(listing) = made {
+            return Ok(listing.entries);
+        }
+        let listing = self.make_listing(&open.node).await?;
+        let entries = listing.entries.clone();
+        let before = locked(&open.listing).replace(listing);
+        self.drop_listing(before);
+        Ok(entries)
     }
 
-    async fn make_listing(&self, folder: &Arc<Node>) -> Result<Arc<[DirEntry]>> {
+    async fn make_listing(&self, folder: &Arc<Node>) -> Result<Listing> {
         let table = self.table(folder, self.options.attr_ttl).await?;
         let (_, policy) = place_of(folder)?;
         let mut nodes = self.listed_nodes(folder, &table, &policy).await?;
@@ -194,18 +224,30 @@ impl View {
                 nodes.push((name, node));
             }
         }
+        nodes.sort_by(|a, b| a.0.cmp(&b.0));
+        let kept = nodes.iter().map(|(_, node)| node.clone()).collect();
         let entries = futures::stream::iter(nodes)
             .map(|(name, node)| async move {
-                let attr = match self.attr_of(&node).await {
-                    Ok(attr) => attr,
-                    Err(_) => Attr { ino: Ino::UNKNOWN, ..attr_with(&node, 0, 0) },
+                let attr = match tokio::time::timeout(HEAD_PATIENCE, self.attr_of(&node)).await {
+                    Ok(Ok(attr)) => attr,
+                    Ok(Err(_)) | Err(_) => attr_with(&node, 0, 0),
                 };
                 DirEntry { name, attr }
             })
             .buffered(HEADS_AT_ONCE);
-        let mut entries: Vec<DirEntry> = entries.collect().await;
-        entries.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(entries.into())
+        let entries: Vec<DirEntry> = entries.collect().await;
+        Ok(Listing { entries: entries.into(), nodes: kept })
+    }
+
+    /// Forgets what only a listing needed.
+    fn drop_listing(&self, listing: Option<Listing>) {
+        let Some(Listing { nodes, .. }) = listing else { return };
+        let all: Vec<Ino> = nodes.iter().map(|n| n.ino).collect();
+        drop(nodes);
+        let mut tree = locked(&self.tree);
+        for ino in all {
+            tree.drop_unneeded(ino);
+        }
     }
 
     async fn listed_nodes(
@@ -244,7 +286,9 @@ impl View {
 
     /// Closes a folder.
     pub fn release_dir(&self, handle: Handle) {
-        locked(&self.folders).remove(&handle);
+        let open = locked(&self.folders).remove(&handle);
+        let listing = open.and_then(|o| locked(&o.listing).take());
+        self.drop_listing(listing);
     }
 }
 

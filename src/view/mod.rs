@@ -45,8 +45,6 @@ pub struct Ino(pub u64);
 impl Ino {
     /// The root of the drive.
     pub const ROOT: Self = Self(1);
-    /// Stands for "not looked up" in a listing: the entry is there, its attributes are not.
-    pub const UNKNOWN: Self = Self(0);
 }
 
 /// An open file or folder.
@@ -111,7 +109,8 @@ pub struct Attr {
 pub struct DirEntry {
     /// The name.
     pub name: Vec<u8>,
-    /// What it stands for; its number is [`Ino::UNKNOWN`] when only asking again will tell.
+    /// What it stands for. Of a file whose head is damaged or slow only its number and kind are
+    /// right; [`View::attr`] tells more.
     pub attr: Attr,
 }
 

@@ -1,6 +1,6 @@
 //! The tree of inodes: what each number stands for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -74,8 +74,12 @@ impl Node {
     }
 
     pub(super) fn set_stands(&self, stands: Stands) {
+        // A file that was taken away keeps the time that it had.
+        let is_removed = stands == Stands::Removed;
         *locked(&self.stands) = stands;
-        self.forget_attr();
+        if !is_removed {
+            self.forget_attr();
+        }
     }
 
     pub(super) fn spot(&self) -> Spot {
@@ -89,6 +93,17 @@ impl Node {
     pub(super) fn set_mode(&self, mode: u16) {
         self.mode.store(mode & 0o7777, Ordering::Relaxed);
         self.forget_attr();
+    }
+
+    /// Says whether forgetting the node loses nothing that only this process has.
+    fn is_idle(&self) -> bool {
+        // A fresh or local file exists nowhere but here.
+        let is_elsewhere = !matches!(*locked(&self.stands), Stands::Fresh | Stands::Local);
+        is_elsewhere
+            && self.ino != Ino::ROOT
+            && self.references.load(Ordering::Relaxed) == 0
+            && !self.file.is_busy()
+            && self.folder.is_plain()
     }
 
     /// Returns the attributes and when they were right.
@@ -110,12 +125,14 @@ pub(super) struct Tree {
     nodes: HashMap<Ino, Arc<Node>>,
     by_record: HashMap<RecordId, Ino>,
     next: u64,
+    /// Whether nodes may be left that nobody needs.
+    is_untidy: bool,
 }
 
 impl Tree {
     pub(super) fn new(root: Node) -> Self {
         let nodes = HashMap::from([(Ino::ROOT, Arc::new(root))]);
-        Self { nodes, by_record: HashMap::new(), next: Ino::ROOT.0 + 1 }
+        Self { nodes, by_record: HashMap::new(), next: Ino::ROOT.0 + 1, is_untidy: false }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -163,6 +180,7 @@ impl Tree {
     pub(super) fn add(&mut self, kind: NodeKind, spot: Spot, stands: Stands) -> Arc<Node> {
         let ino = Ino(self.next);
         self.next += 1;
+        self.is_untidy = true;
         let node = Arc::new(Node::new(ino, kind, spot, stands));
         self.nodes.insert(ino, node.clone());
         node
@@ -188,23 +206,48 @@ impl Tree {
 
     /// Drops references; a node without any, and with nothing unsaved, is forgotten.
     pub(super) fn forget(&mut self, ino: Ino, count: u64) {
-        let Some(node) = self.get(ino) else { return };
+        let Some(node) = self.nodes.get(&ino) else { return };
         let before = node.references.load(Ordering::Relaxed);
         node.references.store(before.saturating_sub(count), Ordering::Relaxed);
-        let idle = before <= count && !node.file.is_busy() && node.folder.is_plain();
-        if !idle || ino == Ino::ROOT {
-            return;
+        if before <= count {
+            self.drop_unneeded(ino);
         }
-        match node.stands() {
-            Stands::Record { located, .. } | Stands::Directory { located, .. } => {
-                self.nodes.remove(&ino);
+    }
+
+    /// Forgets a file that nobody refers to, has open, lists or works on: whoever does holds the
+    /// node. Folders wait for [`Tree::sweep`], which knows whether something is in them.
+    pub(super) fn drop_unneeded(&mut self, ino: Ino) {
+        let Some(node) = self.nodes.get(&ino) else { return };
+        if node.kind == NodeKind::File && node.is_idle() && Arc::strong_count(node) == 1 {
+            self.remove(ino);
+        } else {
+            self.is_untidy = true;
+        }
+    }
+
+    fn remove(&mut self, ino: Ino) {
+        let Some(node) = self.nodes.remove(&ino) else { return };
+        if let Stands::Record { located, .. } | Stands::Directory { located, .. } = node.stands() {
+            if self.by_record.get(&located.record) == Some(&ino) {
                 self.by_record.remove(&located.record);
             }
-            Stands::Removed => {
-                self.nodes.remove(&ino);
+        }
+    }
+
+    /// Forgets every node that nobody needs, and the folders that are empty then.
+    pub(super) fn sweep(&mut self) {
+        while std::mem::take(&mut self.is_untidy) {
+            let parents: HashSet<Ino> =
+                self.nodes.values().map(|n| locked(&n.spot).parent).collect();
+            let is_unneeded = |n: &Arc<Node>| {
+                Arc::strong_count(n) == 1 && !parents.contains(&n.ino) && n.is_idle()
+            };
+            let unneeded: Vec<Ino> =
+                self.nodes.values().filter(|n| is_unneeded(n)).map(|n| n.ino).collect();
+            for ino in unneeded {
+                self.remove(ino);
+                self.is_untidy = true;
             }
-            // A fresh or local file exists nowhere but here.
-            Stands::Fresh | Stands::Local => {}
         }
     }
 }

@@ -140,11 +140,19 @@ impl View {
             let entry = self.entry_of(folder, name).await?;
             self.take_away(folder, name, entry, may_remove, None);
         }
-        // Handles that are open keep reading what was there.
-        self.fill(node).await.ok();
+        self.keep_for_handles(node).await;
         locked(&self.tree).unbind(located.record);
         node.set_stands(Stands::Removed);
         Ok(())
+    }
+
+    /// Handles that are open keep reading what was there.
+    async fn keep_for_handles(&self, node: &Node) {
+        if node.file.is_open() {
+            if let Err(error) = self.fill(node).await {
+                tracing::debug!(%error, "a file that is still open can no longer be read");
+            }
+        }
     }
 
     async fn entry_of(&self, folder: &Node, name: &[u8]) -> Result<Entry> {
@@ -194,6 +202,7 @@ impl View {
     /// # Errors
     /// Those of the commits; what failed is tried again by the next call.
     pub async fn tidy(&self) -> Result<()> {
+        locked(&self.tree).sweep();
         self.settle_every_folder(self.options.grace).await?;
         self.records.marks().write()
     }
@@ -322,6 +331,9 @@ impl View {
     ) -> Result<()> {
         let text = self.text_of(node).await?;
         let mtime = self.attr_of(node).await?.mtime.to_unix_ns();
+        if let Some(target) = &target {
+            self.keep_for_handles(target).await;
+        }
         self.replace_text(entry, &way.to, &way.to_name, text, mtime).await?;
         if self.entry(&way.to, &way.to_name, Duration::MAX).await?.is_none() {
             let name = way.to_name.clone();
@@ -452,6 +464,9 @@ impl View {
         if moved.hides && replaced.hides && !self.made_by_user(&moved) {
             return Err(Error::new(Kind::Denied, "one record cannot replace the other")
                 .because("both hold sections that you do not see"));
+        }
+        if let Some(target) = &target {
+            self.keep_for_handles(target).await;
         }
         if replaced.hides || !moved.hides {
             let text = self.text_of(node).await?;

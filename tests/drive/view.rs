@@ -50,10 +50,22 @@ pub(crate) fn fresh_without_memory() -> Drive {
 
 /// Makes an empty drive behind a server that can be held up.
 pub(crate) fn remote() -> Drive {
+    remote_with(&[])
+}
+
+/// The same with files in the root.
+pub(crate) fn remote_with(files: &[(&str, &str)]) -> Drive {
     RUNTIME.block_on(async {
         let server = FakeS3::start().await;
         let bucket = server.bucket().await;
-        drive_on(bucket, Some(server), ViewOptions::default()).await
+        let mut drive = drive_on(bucket, Some(server), ViewOptions::default()).await;
+        for (name, text) in files {
+            let written = drive.view.write_path(Ino::ROOT, name.as_bytes(), text.as_bytes()).await;
+            written.expect("a new drive can be written");
+        }
+        let records = drive.realm.records("doctor").await;
+        drive.view = View::of(records, ViewOptions::default()).await.expect("a view");
+        drive
     })
 }
 

@@ -1,5 +1,6 @@
 //! A small S3 server in the test process that can be told to fail: it keeps objects in memory,
 //! honours conditions (or not), and takes one line of a script for each request.
+#![allow(dead_code, reason = "every test binary uses another part")]
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};

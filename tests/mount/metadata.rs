@@ -1,6 +1,6 @@
 //! Times, modes, owners, space, extended attributes.
 
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::process::Command;
 
@@ -73,7 +73,7 @@ fn our_extended_attributes_are_shown_and_no_others_exist() {
     if !has("getfattr") || !has("setfattr") {
         return;
     }
-    File::create(m.path("f")).unwrap();
+    fs::write(m.path("f"), "x").unwrap();
     let listed = shell(&m, r#"getfattr --absolute-names "$M/f""#);
     assert!(listed.contains("user.chartfs."), "{listed}");
     let value =

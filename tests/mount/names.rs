@@ -39,6 +39,18 @@ fn a_listing_stays_whole_while_files_are_removed() {
 }
 
 #[test]
+fn going_back_to_the_start_of_a_listing_looks_again() {
+    use nix::{fcntl::OFlag, sys::stat::Mode};
+    let Some(m) = Mounted::new() else { return };
+    fs::write(m.path("a"), "x").unwrap();
+    let mut dir = nix::dir::Dir::open(m.point(), OFlag::O_RDONLY, Mode::empty()).unwrap();
+    assert_eq!(dir.iter().count(), 3);
+    fs::write(m.path("b"), "x").unwrap();
+    // The end of an iteration rewinds.
+    assert_eq!(dir.iter().count(), 4);
+}
+
+#[test]
 fn listing_with_attributes_counts_references() {
     let Some(m) = Mounted::new() else { return };
     fs::write(m.path("f"), "x").unwrap();

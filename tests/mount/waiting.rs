@@ -36,8 +36,7 @@ fn other_requests_are_answered_while_many_reads_wait() {
 
 #[test]
 fn a_read_has_a_deadline() {
-    let options =
-        chartfs::daemon::MountOptions { deadline: Duration::from_secs(2), ..options() };
+    let options = chartfs::daemon::MountOptions { deadline: Duration::from_secs(2), ..options() };
     let Some(m) = Mounted::with(view::remote(), options) else { return };
     fs::write(m.path("slow"), "text").unwrap();
     m.drive.hold_reads("slow");
@@ -50,8 +49,7 @@ fn a_read_has_a_deadline() {
 fn a_commit_has_a_deadline_and_goes_on_after_it() {
     let short = Duration::from_millis(50);
     let options = chartfs::daemon::MountOptions { commit_deadline: short, ..options() };
-    let drive = view::remote();
-    drive.write_elsewhere("slow", b"before");
+    let drive = view::remote_with(&[("slow", "before")]);
     let Some(mut m) = Mounted::with(drive, options) else { return };
     m.drive.hold_commits("slow");
     let mut file = OpenOptions::new().write(true).open(m.path("slow")).unwrap();
@@ -69,7 +67,7 @@ fn a_commit_has_a_deadline_and_goes_on_after_it() {
     assert_eq!(m.drive.stored("slow").unwrap(), b"before");
     m.drive.release();
     m.served().unwrap();
-    assert_eq!(m.drive.stored("slow").unwrap(), b"text");
+    assert_eq!(m.drive.stored("slow").unwrap(), b"textre");
 }
 
 /// Opening asks the bucket, and what that finds corrects what the kernel believes.
@@ -103,8 +101,7 @@ fn what_is_done_after_its_deadline_is_seen_at_once() {
         negative_ttl: HUNG * 60,
         ..options()
     };
-    let drive = view::remote();
-    drive.write_elsewhere("slow", b"text");
+    let drive = view::remote_with(&[("slow", "text")]);
     let Some(m) = Mounted::with(drive, options) else { return };
     assert_eq!(fs::read(m.path("slow")).unwrap(), b"text");
     assert_eq!(errno(fs::metadata(m.path("moved"))), libc::ENOENT);
