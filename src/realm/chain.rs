@@ -1,43 +1,39 @@
 //! Every state of an authority, one after the other: what `check` looks at and a reader does not.
 
 use super::authority::AuthorityState;
-use super::{Realm, seq_name};
-use crate::error::{Error, Result};
+use super::{Realm, STATES_MAX, seq_name};
+use crate::error::{Error, Kind, Result};
 use crate::key::attribute::AuthorityId;
 use crate::key::hash;
 use crate::store::ObjectName;
 
+/// An object, and what is wrong with it.
+pub type Wrong = (ObjectName, Error);
+
 impl Realm {
-    /// Follows an authority's states from the first to number `last`; returns what is wrong with
-    /// which of them.
+    /// Follows an authority's states from the first to the last that is there; returns how many
+    /// there are, and what is wrong with which of them.
     ///
     /// # Errors
     /// Those of the store, except damage.
-    pub async fn check_authority(
-        &self,
-        id: &AuthorityId,
-        last: u64,
-    ) -> Result<Vec<(ObjectName, Error)>> {
+    pub async fn check_authority(&self, id: &AuthorityId) -> Result<(u64, Vec<Wrong>)> {
         let folder = format!("auth/{id}");
         let mut before: Option<(AuthorityState, [u8; 32])> = None;
         let mut wrong = Vec::new();
-        for seq in 0..=last {
-            let name = seq_name(&folder, seq);
-            let Some(bytes) = self.authority_object(id, seq).await? else {
-                wrong.push((name, Error::damaged("a state of an authority is missing")));
-                before = None;
-                continue;
+        for seq in 0..STATES_MAX {
+            let bytes = match self.authority_object(id, seq).await {
+                Ok(None) => return Ok((seq, wrong)),
+                Ok(Some(bytes)) => Ok(bytes),
+                Err(e) if e.kind() == Kind::Integrity => Err(e),
+                Err(e) => return Err(e),
             };
-            let checked = self.verify_authority(id, seq, &bytes);
-            match checked.and_then(|state| follows(before.as_ref(), state)) {
-                Ok(state) => before = Some((state, hash::sha256(&[&bytes]))),
-                Err(e) => {
-                    wrong.push((name, e));
-                    before = None;
-                }
-            }
+            let checked = bytes.and_then(|bytes| {
+                let state = follows(before.as_ref(), self.verify_authority(id, seq, &bytes)?)?;
+                Ok((state, hash::sha256(&[&bytes])))
+            });
+            before = checked.map_err(|e| wrong.push((seq_name(&folder, seq), e))).ok();
         }
-        Ok(wrong)
+        Ok((STATES_MAX, wrong))
     }
 }
 

@@ -26,6 +26,7 @@ use authority::{AUTHORITY_LEN_MAX_BYTES, AuthorityState};
 use policy::{BoundPolicy, POLICY_LEN_MAX_BYTES, PolicyStatement};
 use state::{RealmState, STATE_LEN_MAX_BYTES};
 
+pub use chain::Wrong;
 pub use proof::{Author, POLICIES_MAX};
 
 /// How long an authority's newest state is believed to be the newest.
