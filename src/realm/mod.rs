@@ -54,7 +54,7 @@ pub struct Realm {
     state: Mutex<Arc<RealmState>>,
     administrators_ever: Mutex<Vec<crate::key::sign::PublicKey>>,
     newest_hash: Mutex<[u8; 32]>,
-    authorities: Mutex<HashMap<AuthorityId, (Instant, Arc<AuthorityState>, [u8; 32])>>,
+    authorities: Mutex<HashMap<AuthorityId, KnownAuthority>>,
     marks: OnceLock<Arc<dyn ChainMarks>>,
     introductions: Mutex<HashMap<AuthorityId, [u8; 32]>>,
     certificates: Mutex<HashMap<[u8; 32], Arc<Certificate>>>,
@@ -63,6 +63,8 @@ pub struct Realm {
     capsules: Mutex<lru::LruCache<[u8; 32], Arc<Capsule>>>,
 }
 
+/// When an authority's state was read, the state, and its hash.
+type KnownAuthority = (Instant, Arc<AuthorityState>, [u8; 32]);
 type PolicyKey = ([u8; 32], Option<AuthorityId>);
 
 /// Locks a cache. A panic while it was locked cannot have left it half-written: every change is
@@ -219,10 +221,8 @@ impl Realm {
         id: &AuthorityId,
     ) -> Result<(Arc<AuthorityState>, [u8; 32])> {
         let known = locked(&self.authorities).get(id).cloned();
-        if let Some((seen, state, hash)) = &known {
-            if seen.elapsed() < AUTHORITY_TTL {
-                return Ok((state.clone(), *hash));
-            }
+        if let Some((_, state, hash)) = known.as_ref().filter(|k| k.0.elapsed() < AUTHORITY_TTL) {
+            return Ok((state.clone(), *hash));
         }
         let floor = known.map(|(_, state, _)| state.seq);
         let (seq, bytes) = self.newest_state(id, floor).await?;

@@ -8,7 +8,7 @@ use chartfs::key::keyring::Keyring;
 use chartfs::key::secret::DataKey;
 use chartfs::key::sign::Signature;
 use chartfs::realm::policy::PolicyStatement;
-use chartfs::record::format::Slot;
+use chartfs::record::format::{Measure, Slot};
 use chartfs::record::head::{Head, Part, THIS_COMMIT, UncheckedRecord, seal_head};
 use chartfs::record::meta::{Extent, Meta};
 use chartfs::record::statement::{Statement, StatementEntry};
@@ -24,13 +24,13 @@ use super::small::{FHIR, OPAQUE, Small, put, read_slot, refused, write};
 /// and the parts that the new statement vouches for are those that name it.
 fn forge(object: &Bytes, who: &Keyring, edit: impl FnOnce(&mut Head, &mut Statement)) -> Bytes {
     let old = UncheckedRecord::parse(object).unwrap();
-    forge_over(old.head, old.statement, old.region, old.object_hash, who, edit)
+    forge_over(old.head, old.statement, &old.region, old.object_hash, who, edit)
 }
 
 fn forge_over(
     mut head: Head,
     old: Statement,
-    region: Bytes,
+    region: &Bytes,
     previous: [u8; 32],
     who: &Keyring,
     edit: impl FnOnce(&mut Head, &mut Statement),
@@ -68,7 +68,7 @@ fn forge_over(
     let mut w = Writer::new();
     w.bytes(&head_bytes);
     mine.write(&mut w);
-    w.bytes(&region);
+    w.bytes(region);
     w.into_bytes().into()
 }
 
@@ -86,7 +86,7 @@ fn counterfeit(head: &mut Head, slot: Slot, version: u64, body_len: u64) {
     let cipher = SectionCipher::new(&DataKey::random(), place);
     part.content.version = version;
     part.content.commitment = *cipher.commitment();
-    let measure = Default::default();
+    let measure = Measure::default();
     part.content.meta = Meta { body_len, mtime_unix_ns: 0, measure }.seal(&cipher);
     part.extent = Extent::default().seal(&cipher);
     part.statement = THIS_COMMIT;
@@ -199,7 +199,7 @@ async fn nobody_takes_back_a_section_that_he_may_not_write() {
     let (version, previous) = (current.head.version, current.object_hash);
     let pharmacist = small.keyring("pharmacist");
     let reverted =
-        forge_over(old.head, old.statement, old.region, previous, &pharmacist, |head, _| {
+        forge_over(old.head, old.statement, &old.region, previous, &pharmacist, |head, _| {
             head.version = version + 1;
         });
     put(&small.realm.bucket, &small.fhir.object(), reverted).await;
@@ -357,7 +357,7 @@ async fn lengths_that_an_author_lies_about_are_damage() {
         let forged =
             forge(&small.now[&small.opaque.object()], &small.keyring("doctor"), |head, _| {
                 let part = slot_of(head, Slot::DOCUMENTS);
-                let measure = Default::default();
+                let measure = Measure::default();
                 part.content.meta = Meta { body_len, mtime_unix_ns: 0, measure }.seal(cipher);
                 part.statement = THIS_COMMIT;
             });

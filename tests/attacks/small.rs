@@ -106,7 +106,7 @@ impl Small {
 
         let chart = vec![write(Slot::DEMOGRAPHICS, b"Ana"), write(Slot::LABS, b"sodium 140")];
         doctor.create(self.fhir, FHIR, &policy, chart).await.unwrap();
-        let image: Vec<u8> = (0..LONG).map(|i| (i % 251) as u8).collect();
+        let image: Vec<u8> = (0..LONG).map(|i| u8::try_from(i % 251).unwrap()).collect();
         let image = vec![write(Slot::DOCUMENTS, &image)];
         doctor.create(self.long, OPAQUE, &policy, image).await.unwrap();
         self.add_name("chart.json", self.fhir, FHIR).await;
