@@ -95,8 +95,7 @@ async fn enter_all(dir: &Path, demo: Demo) -> Result<Vec<Drive>> {
     for role in demo.roles {
         let point = dir.join("drives").join(role.name);
         std::fs::create_dir_all(&point)?;
-        let view =
-            enter(&demo.bucket, &demo.genesis, role.credential, Marks::in_memory()).await?;
+        let view = enter(&demo.bucket, &demo.genesis, role.credential, Marks::in_memory()).await?;
         drives.push(Drive { name: role.name, point, view });
     }
     Ok(drives)
@@ -145,9 +144,9 @@ fn resources(bundle: &[u8]) -> String {
     for entry in bundle["entry"].as_array().into_iter().flatten() {
         *counts.entry(entry["resource"]["resourceType"].as_str().unwrap_or("?")).or_default() += 1;
     }
-    let counted = counts.iter().map(|(kind, n)| {
-        if *n == 1 { (*kind).to_owned() } else { format!("{n} {kind}") }
-    });
+    let counted = counts
+        .iter()
+        .map(|(kind, n)| if *n == 1 { (*kind).to_owned() } else { format!("{n} {kind}") });
     counted.collect::<Vec<_>>().join(", ")
 }
 
@@ -174,18 +173,15 @@ fn serve_all(
         drop(ready);
         // A mount that fails drops its end of the channel, and the others are taken off.
         let count = mounted.iter().take(points.len()).count();
-        let mut problem = if count == points.len() {
-            show_drives(out, &points, folder, exits)
-        } else {
-            Ok(())
-        };
+        let mut problem =
+            if count == points.len() { show_drives(out, &points, folder, exits) } else { Ok(()) };
         if exits || count < points.len() || problem.is_err() {
             stop.ask();
         }
         for thread in served {
-            let result = thread.join().unwrap_or_else(|_| {
-                Err(Error::new(Kind::Internal, "a drive ended unexpectedly"))
-            });
+            let result = thread
+                .join()
+                .unwrap_or_else(|_| Err(Error::new(Kind::Internal, "a drive ended unexpectedly")));
             problem = problem.and(result.map_err(Failure::from));
         }
         problem
@@ -233,7 +229,9 @@ fn show_drives(
     let drives = points[0].parent().unwrap_or(&points[0]).display();
     out.line("\nIn another terminal, look at them, and save something:\n")?;
     out.line(format_args!("  ls -l {drives}/*/{folder}/"))?;
-    out.line(format_args!("  diff {drives}/pharmacist/{folder}/record.json {drives}/billing/{folder}/record.json"))?;
+    out.line(format_args!(
+        "  diff {drives}/pharmacist/{folder}/record.json {drives}/billing/{folder}/record.json"
+    ))?;
     out.line(format_args!("  sed -i s/active/stopped/ {drives}/pharmacist/{folder}/record.json"))?;
     out.line(format_args!("  getfattr -d {drives}/patient/{folder}/record.json"))?;
     out.line("\nCtrl-C unmounts them and ends the demonstration.")

@@ -8,7 +8,7 @@ use super::drive::{DriveArgs, with_view};
 use super::out::Out;
 use super::report::{Exit, Failure, Outcome, printable};
 use super::session::Session;
-use crate::view::{Attr, DirEntry, Ino, NodeKind, View};
+use crate::view::{Attr, DirEntry, NodeKind, View};
 
 /// List a folder of the drive, without a mount
 #[derive(Args, Debug)]
@@ -40,10 +40,9 @@ struct EntryJson {
 }
 
 pub(super) fn run(args: &LsArgs, session: &Session) -> Outcome {
-    let entries =
+    let json =
         with_view(session, &args.bucket, &args.drive, async |view| list(view, &args.path).await)?;
     let mut out = Out::new(session.settings.color);
-    let json: Vec<EntryJson> = entries.iter().map(entry).collect();
     if args.json {
         out.json(&json)?;
     } else if args.long {
@@ -57,17 +56,24 @@ pub(super) fn run(args: &LsArgs, session: &Session) -> Outcome {
     Ok(Exit::DONE)
 }
 
-async fn list(view: &View, path: &str) -> std::result::Result<Vec<DirEntry>, Failure> {
+async fn list(view: &View, path: &str) -> std::result::Result<Vec<EntryJson>, Failure> {
     let attr = view.resolve(path).await?;
-    if attr.kind == NodeKind::Directory {
-        return Ok(view.list_path(path).await?);
+    let entries = if attr.kind == NodeKind::Directory {
+        view.list_path(path).await?
+    } else {
+        let name = path.rsplit('/').next().unwrap_or(path).as_bytes().to_vec();
+        vec![DirEntry { name, attr }]
+    };
+    let mut listed = Vec::with_capacity(entries.len());
+    for e in entries {
+        let known = view.attr(e.attr.ino, None).await.is_ok();
+        listed.push(entry(&e, known));
     }
-    let name = path.rsplit('/').next().unwrap_or(path).as_bytes().to_vec();
-    Ok(vec![DirEntry { name, attr }])
+    Ok(listed)
 }
 
-fn entry(entry: &DirEntry) -> EntryJson {
-    let Attr { ino, kind, size_bytes, mtime, .. } = entry.attr;
+fn entry(entry: &DirEntry, known: bool) -> EntryJson {
+    let Attr { kind, size_bytes, mtime, .. } = entry.attr;
     let name = String::from_utf8_lossy(&entry.name).into_owned();
     EntryJson {
         name,
@@ -75,6 +81,6 @@ fn entry(entry: &DirEntry) -> EntryJson {
         size_bytes,
         mtime: format_unix_s(mtime.unix_s),
         mtime_unix_s: mtime.unix_s,
-        known: ino != Ino::UNKNOWN,
+        known,
     }
 }

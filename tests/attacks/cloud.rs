@@ -84,6 +84,11 @@ async fn what_is_deleted_is_damage_and_never_absence() {
         put(&bucket, name, bytes.clone()).await;
     }
     assert!(refusals >= 14, "{refusals}");
+    // All states of an authority: the realm does not lose an authority that certificates name.
+    for name in small.now.keys().filter(|n| n.as_str().starts_with("auth/st-mary/")) {
+        bucket.delete(name).await.unwrap();
+    }
+    assert_eq!(refused(small.reader("ana").read(&bucket).await).kind(), Kind::Integrity);
 }
 
 // One object under the name of another of its kind: a record moved onto another file, an

@@ -12,7 +12,7 @@ use chartfs::record::format::{Measure, Slot};
 use chartfs::record::head::{Head, Part, THIS_COMMIT, UncheckedRecord, seal_head};
 use chartfs::record::meta::{Extent, Meta};
 use chartfs::record::statement::{Statement, StatementEntry};
-use chartfs::record::{Located, PolicyRef, Records};
+use chartfs::record::{Located, PolicyRef, Records, SlotWrite};
 use chartfs::section::{Place, SectionCipher};
 use chartfs::store::ObjectName;
 use chartfs::wire::Writer;
@@ -365,6 +365,12 @@ async fn lengths_that_an_author_lies_about_are_damage() {
         let ana = small.records("ana").await;
         let record = ana.load(small.opaque, policy, Duration::ZERO).await.unwrap();
         let e = refused(read_slot(&ana, &record, Slot::DOCUMENTS.0).await);
+        assert_eq!(e.kind(), Kind::Integrity, "{body_len}");
+        // The next writer packs the bodies that it finds, by these lengths.
+        let doctor = small.records("doctor").await;
+        let base = doctor.load(small.opaque, policy, Duration::ZERO).await.unwrap();
+        let more = SlotWrite { append: true, ..write(Slot::DOCUMENTS, b"+") };
+        let e = refused(doctor.commit(&base, OPAQUE, policy, vec![more], true).await.map(|_| ()));
         assert_eq!(e.kind(), Kind::Integrity, "{body_len}");
     }
 }
