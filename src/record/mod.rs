@@ -49,7 +49,7 @@ use proof::{Proof, Prover};
 use statement::Statement;
 
 pub use commit::{Body, Committed, SlotWrite};
-pub use names::{Found, Names};
+pub use names::{Found, Names, Remembered};
 pub use open::{Opened, Sight};
 
 /// The profile number of a directory.

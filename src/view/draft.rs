@@ -110,12 +110,12 @@ impl Draft {
     }
 
     fn spool_beyond(&mut self, len: u64) -> Result<()> {
-        if let Self::Memory(bytes) = self {
-            if len > MEMORY_MAX_BYTES {
-                let spool = Spool::new()?;
-                spool.write_at(0, bytes)?;
-                *self = Self::Spool(Arc::new(spool));
-            }
+        if let Self::Memory(bytes) = self
+            && len > MEMORY_MAX_BYTES
+        {
+            let spool = Spool::new()?;
+            spool.write_at(0, bytes)?;
+            *self = Self::Spool(Arc::new(spool));
         }
         Ok(())
     }

@@ -520,10 +520,10 @@ impl View {
         if !is_last {
             return;
         }
-        if file.access.write {
-            if let Err(e) = self.save(node, true).await {
-                tracing::warn!(kind = ?e.kind(), "a file could not be committed when it was closed");
-            }
+        if file.access.write
+            && let Err(e) = self.save(node, true).await
+        {
+            tracing::warn!(kind = ?e.kind(), "a file could not be committed when it was closed");
         }
         let mut held = locked(&node.file.held);
         let is_kept = match &*held {

@@ -87,7 +87,7 @@ fn counterfeit(head: &mut Head, slot: Slot, version: u64, body_len: u64) {
     part.content.version = version;
     part.content.commitment = *cipher.commitment();
     let measure = Measure::default();
-    part.content.meta = Meta { body_len, mtime_unix_ns: 0, measure }.seal(&cipher);
+    part.content.meta = Meta { body_len, measure }.seal(&cipher);
     part.extent = Extent::default().seal(&cipher);
     part.statement = THIS_COMMIT;
 }
@@ -358,7 +358,7 @@ async fn lengths_that_an_author_lies_about_are_damage() {
             forge(&small.now[&small.opaque.object()], &small.keyring("doctor"), |head, _| {
                 let part = slot_of(head, Slot::DOCUMENTS);
                 let measure = Measure::default();
-                part.content.meta = Meta { body_len, mtime_unix_ns: 0, measure }.seal(cipher);
+                part.content.meta = Meta { body_len, measure }.seal(cipher);
                 part.statement = THIS_COMMIT;
             });
         put(&small.realm.bucket, &small.opaque.object(), forged).await;
