@@ -15,6 +15,8 @@ use crate::record::external::BodySource;
 
 /// A longer draft goes to a file.
 pub(super) const MEMORY_MAX_BYTES: u64 = 32 << 20;
+/// A longer text of a file that is closed and stays here goes to a file too.
+const KEPT_MAX_BYTES: u64 = 64 << 10;
 /// The longest file: what one section holds.
 pub(super) const FILE_MAX_BYTES: u64 = 60 << 30;
 const CHUNK_BYTES: u64 = 64 << 10;
@@ -109,15 +111,22 @@ impl Draft {
         }
     }
 
-    fn spool_beyond(&mut self, len: u64) -> Result<()> {
-        if let Self::Memory(bytes) = self
-            && len > MEMORY_MAX_BYTES
-        {
+    /// Moves a text that is to be kept for long out of memory, unless it is short.
+    pub(super) fn leave_memory(&mut self) -> Result<()> {
+        if self.len() > KEPT_MAX_BYTES { self.spool() } else { Ok(()) }
+    }
+
+    fn spool(&mut self) -> Result<()> {
+        if let Self::Memory(bytes) = self {
             let spool = Spool::new()?;
             spool.write_at(0, bytes)?;
             *self = Self::Spool(Arc::new(spool));
         }
         Ok(())
+    }
+
+    fn spool_beyond(&mut self, len: u64) -> Result<()> {
+        if len > MEMORY_MAX_BYTES { self.spool() } else { Ok(()) }
     }
 }
 

@@ -60,7 +60,8 @@ impl Writing {
 #[derive(Default)]
 pub(super) struct FileState {
     pub(super) held: Mutex<Held>,
-    /// Taken by whoever renders or commits this file: the others wait for it, and nobody else.
+    /// Taken by whoever renders, commits, renames or removes this file: the others wait for it,
+    /// and nobody else. Who needs two takes that of the lower number first.
     pub(super) work: tokio::sync::Mutex<()>,
     handles: AtomicUsize,
     /// The record version that the kernel's cache was filled from.
@@ -328,6 +329,11 @@ impl View {
     /// Renders the view of a file, or prepares to stream it.
     pub(super) async fn fill(&self, node: &Node) -> Result<()> {
         let _work = node.file.work.lock().await;
+        self.fill_now(node).await
+    }
+
+    /// As [`View::fill`], without waiting for others who do the same: at worst both do it.
+    pub(super) async fn fill_now(&self, node: &Node) -> Result<()> {
         if !matches!(*locked(&node.file.held), Held::Nothing) {
             return Ok(());
         }
@@ -530,6 +536,12 @@ impl View {
             Held::Draft(w) => w.is_dirty() || node.stands() == Stands::Local,
             Held::Clean(_) | Held::Stream(_) | Held::Nothing => false,
         };
+        if let (true, Held::Draft(w)) = (is_kept, &mut *held) {
+            // It may stay for as long as the mount.
+            if let Err(error) = w.draft.leave_memory() {
+                tracing::warn!(%error, "a file of this workstation stays in memory");
+            }
+        }
         if !is_kept {
             *held = Held::Nothing;
         }
@@ -546,7 +558,7 @@ impl View {
             };
             match stream {
                 Some(stream) => return Ok(stream.to_draft(&self.records).await?.text()),
-                None => self.fill(node).await?,
+                None => self.fill_now(node).await?,
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Names to nodes: looking up one, listing all, and their attributes.
 
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -219,12 +220,17 @@ impl View {
     }
 
     async fn make_listing(&self, folder: &Arc<Node>) -> Result<Listing> {
+        // Before the table: what is committed in between is in the one or in the other.
+        let here = folder.folder.here();
         let table = self.table(folder, self.options.attr_ttl).await?;
         let (_, policy) = place_of(folder)?;
         let mut nodes = self.listed_nodes(folder, &table, &policy).await?;
-        for (name, ino) in folder.folder.here() {
+        let known: HashSet<Ino> = nodes.iter().map(|(_, node)| node.ino).collect();
+        for (name, ino) in here.into_iter().filter(|(_, ino)| !known.contains(ino)) {
             if let Ok(node) = self.node(ino) {
-                nodes.push((name, node));
+                if node.stands() != Stands::Removed {
+                    nodes.push((name, node));
+                }
             }
         }
         nodes.sort_by(|a, b| a.0.cmp(&b.0));

@@ -23,6 +23,8 @@ pub(super) fn is_local_name(name: &[u8]) -> bool {
         || starts(b".nfs")
         || starts(b".fuse_hidden")
         || is_swap()
+        // Vim makes one to see whether such a name can be made.
+        || (starts(b".") && ends(b".swpx"))
 }
 
 #[cfg(test)]
@@ -35,6 +37,7 @@ mod tests {
             ".~lock.record.json#",
             ".record.json.swp",
             ".record.json.swo",
+            ".record.json.swpx",
             "4913",
             "record.json~",
             "record.json.bak",

@@ -8,6 +8,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::MutexGuard;
+
 use super::folder::{Edit, Gone, Overlay, place_of};
 use super::listing::attr_with;
 use super::local::is_local_name;
@@ -95,6 +97,8 @@ impl View {
     pub async fn unlink(&self, parent: Ino, name: &[u8]) -> Result<()> {
         let node = self.child(parent, name).await?;
         let folder = self.node(parent)?;
+        // A commit under way would bring the name back.
+        let _work = node.file.work.lock().await;
         match node.stands() {
             Stands::Directory { .. } => {
                 return Err(Error::new(Kind::IsDirectory, "this is a folder"));
@@ -149,7 +153,7 @@ impl View {
     /// Handles that are open keep reading what was there.
     async fn keep_for_handles(&self, node: &Node) {
         if node.file.is_open()
-            && let Err(error) = self.fill(node).await
+            && let Err(error) = self.fill_now(node).await
         {
             tracing::debug!(%error, "a file that is still open can no longer be read");
         }
@@ -254,11 +258,25 @@ impl View {
         }
         way.from.forget_attr();
         way.to.forget_attr();
+        // A commit under way would bring a name back.
+        let other = target.as_ref().filter(|t| t.ino != node.ino);
+        let _lower = match other.filter(|t| t.ino < node.ino) {
+            Some(target) => Some(target.file.work.lock().await),
+            None => None,
+        };
+        let work = node.file.work.lock().await;
+        let _higher = match other.filter(|t| t.ino > node.ino) {
+            Some(target) => Some(target.file.work.lock().await),
+            None => None,
+        };
         match node.stands() {
-            Stands::Directory { .. } => self.rename_folder(&way, &node, target).await,
-            Stands::Fresh | Stands::Local => self.rename_here(&way, &node, target).await,
+            Stands::Directory { .. } => self.rename_folder(&way, &node, target.clone()).await,
+            Stands::Fresh | Stands::Local => {
+                self.rename_here(&way, &node, target.clone(), &work).await
+            }
             Stands::Record { located, .. } => {
-                self.rename_record(&way, &node, located, target).await
+                self.save_held(&node, true, &work).await?;
+                self.rename_record(&way, &node, located, target.clone()).await
             }
             Stands::Removed => Err(Error::new(Kind::NotFound, "no such file")),
         }
@@ -279,6 +297,7 @@ impl View {
         way: &Way,
         node: &Arc<Node>,
         target: Option<Arc<Node>>,
+        work: &MutexGuard<'_, ()>,
     ) -> Result<()> {
         let target_stands = target.as_ref().map(|t| t.stands());
         if let Some(Stands::Directory { .. }) = target_stands {
@@ -311,7 +330,7 @@ impl View {
             node.set_stands(Stands::Fresh);
             node.file.mark_dirty();
         }
-        self.save(node, true).await
+        self.save_held(node, true, work).await
     }
 
     fn drop_overlay_here(&self, way: &Way, node: &Node) {
@@ -368,7 +387,6 @@ impl View {
         located: Located,
         target: Option<Arc<Node>>,
     ) -> Result<()> {
-        self.save(node, true).await?;
         let entry = self.entry_of(&way.from, &way.from_name).await?;
         if is_local_name(&way.to_name) {
             return self.move_away_here(way, node, entry).await;

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::MutexGuard;
+
 use super::draft::Text;
 use super::file::Held;
 use super::folder::{Edit, Gone, Overlay, place_of};
@@ -45,7 +47,17 @@ impl View {
     /// then is an empty new file made, because a shell closes what it opened for `>` before the
     /// program behind it has written anything.
     pub(super) async fn save(&self, node: &Arc<Node>, is_last: bool) -> Result<()> {
-        let _work = node.file.work.lock().await;
+        let work = node.file.work.lock().await;
+        self.save_held(node, is_last, &work).await
+    }
+
+    /// As [`View::save`], for whoever holds the file's work lock already.
+    pub(super) async fn save_held(
+        &self,
+        node: &Arc<Node>,
+        is_last: bool,
+        _work: &MutexGuard<'_, ()>,
+    ) -> Result<()> {
         let pending = match &*locked(&node.file.held) {
             Held::Draft(w) if w.is_dirty() => Pending {
                 text: w.draft.text(),

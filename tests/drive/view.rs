@@ -98,6 +98,13 @@ impl Drive {
         })
     }
 
+    /// Returns the names in the root that are in the bucket.
+    pub(crate) fn stored_names(&self) -> std::collections::BTreeSet<String> {
+        let view = self.elsewhere();
+        let entries = RUNTIME.block_on(view.list_path("/")).expect("the root is readable");
+        entries.into_iter().map(|e| String::from_utf8_lossy(&e.name).into_owned()).collect()
+    }
+
     /// Writes a file in the root as another workstation does.
     pub(crate) fn write_elsewhere(&self, name: &str, text: &[u8]) {
         let view = self.elsewhere();

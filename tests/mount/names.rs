@@ -178,3 +178,24 @@ fn an_old_listing_does_not_bring_back_an_old_size_or_a_replaced_file() {
     assert_eq!(fs::metadata(m.path("grown")).unwrap().len(), 13);
     assert_eq!(fs::read(m.path("replaced")).unwrap(), b"the new one");
 }
+
+#[test]
+fn a_file_that_is_removed_or_renamed_while_it_is_committed_does_not_come_back() {
+    let Some(m) = Mounted::new() else { return };
+    for i in 0..100 {
+        // The kernel lets go of an empty file after `close` returned: its commit is under way.
+        fs::File::create(m.path("removed")).unwrap();
+        fs::remove_file(m.path("removed")).unwrap();
+        fs::File::create(m.path("old")).unwrap();
+        fs::rename(m.path("old"), m.path(format!("new-{i}"))).unwrap();
+    }
+    let mut names = BTreeSet::new();
+    while names.len() < 100 {
+        // What is still being committed is not in the bucket yet.
+        let entries = m.drive.stored_names();
+        assert!(!entries.contains("removed"), "{entries:?}");
+        names = entries.into_iter().filter(|n| n != "old").collect();
+    }
+    assert!(!m.drive.stored_names().contains("old"));
+    assert_eq!(fs::read_dir(m.point()).unwrap().count(), 100);
+}

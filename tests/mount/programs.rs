@@ -85,10 +85,12 @@ fn vim_saves() {
         shell(&m, &script);
     }
     assert_eq!(fs::read(m.path("f")).unwrap(), b"aspirin x x x\n");
-    assert!(fs::read_dir(m.point()).unwrap().all(|e| {
-        let name = e.unwrap().file_name().into_string().unwrap();
-        name == "f" || name == "f~"
-    }));
+    let left: Vec<String> = fs::read_dir(m.point())
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name != "f" && name != "f~")
+        .collect();
+    assert!(left.is_empty(), "{left:?}");
 }
 
 #[test]
