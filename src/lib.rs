@@ -15,6 +15,8 @@ pub mod key;
 pub mod store;
 
 // Beside the path.
+pub mod cli;
+pub mod config;
 pub mod demo;
 pub mod clock;
 pub mod wire;

@@ -79,13 +79,14 @@ fn used(code: &str) -> Vec<String> {
             |s: &str| s.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(s.len());
         if let Some(group) = rest.strip_prefix('{') {
             let group = &group[..group.find("};").unwrap_or(group.len())];
-            let mut depth = 0;
+            let mut depth = 0_usize;
             for part in group.split_inclusive([',', '{', '}']) {
                 if depth == 0 {
                     let part = part.trim();
                     used.push(part[..end_of_word(part)].to_owned());
                 }
-                depth += part.matches('{').count() as i32 - part.matches('}').count() as i32;
+                depth += part.matches('{').count();
+                depth -= part.matches('}').count().min(depth);
             }
         } else {
             used.push(rest[..end_of_word(rest)].to_owned());

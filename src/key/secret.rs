@@ -25,6 +25,7 @@ impl<const N: usize> Secret<N> {
     }
 
     /// Makes a second copy; named so that a reader of the code sees every one.
+    #[must_use]
     pub fn duplicate(&self) -> Self {
         Self(self.0.clone())
     }

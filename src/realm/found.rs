@@ -24,10 +24,11 @@ impl Realm {
         administrator: &SigningKey,
         now_unix_s: i64,
     ) -> Result<Self> {
-        if let Some(listed) = bucket.list("").next().await {
-            let name = listed?.name;
-            let what =
-                if name.as_str().starts_with("realm/") { "a realm" } else { "other objects" };
+        let is_empty = async |prefix: &str| {
+            Ok::<_, Error>(bucket.list(prefix).next().await.transpose()?.is_none())
+        };
+        if !is_empty("").await? {
+            let what = if is_empty("realm/").await? { "other objects" } else { "a realm" };
             return Err(Error::new(Kind::Exists, "the bucket is not empty")
                 .because(format!("it holds {what}"))
                 .hint("name another bucket or prefix"));

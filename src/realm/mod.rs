@@ -1,6 +1,7 @@
 //! Who belongs, who vouches, and what the rules are: the realm as it stands in the bucket, every
 //! object of it proven from the one hash that a credential is pinned to.
 
+pub mod administrator;
 pub mod state;
 pub mod authority;
 pub mod policy;
@@ -22,10 +23,11 @@ use crate::key::certificate::{CERTIFICATE_LEN_MAX_BYTES, Certificate, UncheckedC
 use crate::key::credential::hex;
 use crate::key::hash;
 use crate::store::{Bucket, Condition, ObjectName, Put};
-use authority::{AUTHORITY_LEN_MAX_BYTES, AuthorityState};
+use authority::AuthorityState;
 use policy::{BoundPolicy, POLICY_LEN_MAX_BYTES, PolicyStatement};
 use state::{RealmState, STATE_LEN_MAX_BYTES};
 
+pub use chain::Wrong;
 pub use proof::{Author, POLICIES_MAX};
 
 /// How long an authority's newest state is believed to be the newest.
@@ -53,7 +55,7 @@ pub struct Realm {
     state: Mutex<Arc<RealmState>>,
     administrators_ever: Mutex<Vec<crate::key::sign::PublicKey>>,
     newest_hash: Mutex<[u8; 32]>,
-    authorities: Mutex<HashMap<AuthorityId, (Instant, Arc<AuthorityState>, [u8; 32])>>,
+    authorities: Mutex<HashMap<AuthorityId, KnownAuthority>>,
     marks: OnceLock<Arc<dyn ChainMarks>>,
     introductions: Mutex<HashMap<AuthorityId, [u8; 32]>>,
     certificates: Mutex<HashMap<[u8; 32], Arc<Certificate>>>,
@@ -62,6 +64,8 @@ pub struct Realm {
     capsules: Mutex<lru::LruCache<[u8; 32], Arc<Capsule>>>,
 }
 
+/// When an authority's state was read, the state, and its hash.
+type KnownAuthority = (Instant, Arc<AuthorityState>, [u8; 32]);
 type PolicyKey = ([u8; 32], Option<AuthorityId>);
 
 /// Locks a cache. A panic while it was locked cannot have left it half-written: every change is
@@ -201,108 +205,6 @@ impl Realm {
         Ok(self.authority_with_hash(id).await?.0)
     }
 
-    /// Returns the newest state of an authority that something signed names: it must be there.
-    ///
-    /// # Errors
-    /// `Integrity` when it is missing or not proven.
-    pub async fn named_authority(&self, id: &AuthorityId) -> Result<Arc<AuthorityState>> {
-        self.authority(id).await.map_err(|e| match e.kind() {
-            Kind::NotFound => Error::damaged(format!("authority {id} is missing from the bucket"))
-                .because("a signed object names it"),
-            _ => e,
-        })
-    }
-
-    async fn authority_with_hash(
-        &self,
-        id: &AuthorityId,
-    ) -> Result<(Arc<AuthorityState>, [u8; 32])> {
-        let known = locked(&self.authorities).get(id).cloned();
-        if let Some((seen, state, hash)) = &known {
-            if seen.elapsed() < AUTHORITY_TTL {
-                return Ok((state.clone(), *hash));
-            }
-        }
-        let floor = known.map(|(_, state, _)| state.seq);
-        let (seq, bytes) = self.newest_state(id, floor).await?;
-        let state = self.verify_authority(id, seq, &bytes)?;
-        if state.introduction_hash() != self.introduction(id).await? {
-            return Err(Error::damaged(format!("{id} is not the authority first introduced")));
-        }
-        let (state, hash) = (Arc::new(state), hash::sha256(&[&bytes]));
-        self.check_chain(&format!("auth/{id}"), seq, hash)?;
-        locked(&self.authorities).insert(id.clone(), (Instant::now(), state.clone(), hash));
-        Ok((state, hash))
-    }
-
-    fn verify_authority(&self, id: &AuthorityId, seq: u64, bytes: &[u8]) -> Result<AuthorityState> {
-        let administrators = locked(&self.administrators_ever).clone();
-        let state = AuthorityState::verify(bytes, &self.id, id, &administrators)?;
-        if state.seq == seq {
-            Ok(state)
-        } else {
-            Err(Error::damaged(format!("{id} stands under a wrong sequence number")))
-        }
-    }
-
-    /// Returns who an authority is by its first state. A later state that names other keys is an
-    /// usurper's, even when an administrator introduced it.
-    async fn introduction(&self, id: &AuthorityId) -> Result<[u8; 32]> {
-        if let Some(known) = locked(&self.introductions).get(id) {
-            return Ok(*known);
-        }
-        let first = self.authority_object(id, 0).await?;
-        let first = first.ok_or_else(|| {
-            Error::damaged(format!("the first state of {id} is missing from the bucket"))
-        })?;
-        let hash = self.verify_authority(id, 0, &first)?.introduction_hash();
-        locked(&self.introductions).insert(id.clone(), hash);
-        Ok(hash)
-    }
-
-    async fn authority_object(&self, id: &AuthorityId, seq: u64) -> Result<Option<Bytes>> {
-        let name = seq_name(&format!("auth/{id}"), seq);
-        Ok(self.bucket.get(&name, AUTHORITY_LEN_MAX_BYTES).await?.map(|o| o.bytes))
-    }
-
-    /// Finds the newest state of an authority. The listing is only a hint: a number that it makes
-    /// up is passed over, and what it does not show is asked for by name.
-    async fn newest_state(&self, id: &AuthorityId, floor: Option<u64>) -> Result<(u64, Bytes)> {
-        let mut seq = match floor {
-            Some(seq) => seq,
-            None => self.listed_seq(id).await?,
-        };
-        let mut newest = self.authority_object(id, seq).await?;
-        if newest.is_none() && floor.is_none() {
-            seq = 0;
-            newest = self.authority_object(id, seq).await?;
-        }
-        let mut newest = newest.ok_or_else(|| match floor {
-            None => unknown_authority(id),
-            Some(_) => Error::damaged(format!("a state of {id} is missing from the bucket")),
-        })?;
-        while seq < STATES_MAX {
-            let Some(next) = self.authority_object(id, seq + 1).await? else {
-                return Ok((seq, newest));
-            };
-            (seq, newest) = (seq + 1, next);
-        }
-        Err(Error::damaged(format!("{id} has too many states")))
-    }
-
-    async fn listed_seq(&self, id: &AuthorityId) -> Result<u64> {
-        let folder = format!("auth/{id}");
-        let mut newest = 0;
-        let mut listing = self.bucket.list(&format!("{folder}/"));
-        while let Some(listed) = listing.next().await {
-            let name = listed?.name;
-            let seq = name.as_str().rsplit('/').next().and_then(|s| s.parse().ok());
-            let canonical = seq.filter(|s| *s <= STATES_MAX && seq_name(&folder, *s) == name);
-            newest = newest.max(canonical.unwrap_or(0));
-        }
-        Ok(newest)
-    }
-
     /// Returns the names of all authorities that the bucket lists.
     ///
     /// # Errors
@@ -434,11 +336,6 @@ impl Realm {
     pub async fn put_certificate(&self, bytes: Vec<u8>) -> Result<[u8; 32]> {
         self.put_named("c", bytes).await
     }
-}
-
-fn unknown_authority(id: &AuthorityId) -> Error {
-    Error::new(Kind::NotFound, format!("the realm has no authority {id}"))
-        .hint("see: chartfs authority list")
 }
 
 /// Stores the next object of a signed chain.

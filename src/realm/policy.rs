@@ -235,7 +235,7 @@ impl PolicyDocument {
 
 fn formula(what: &str, text: &str, patient: Option<&AuthorityId>) -> Result<Policy> {
     Policy::parse_template(text, patient).map_err(|e| {
-        let why = e.why().map(str::to_owned).unwrap_or_else(|| e.what().to_owned());
+        let why = e.why().unwrap_or_else(|| e.what()).to_owned();
         Error::new(Kind::Usage, format!("the policy cannot be read: {what}")).because(why)
     })
 }

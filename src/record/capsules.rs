@@ -44,10 +44,10 @@ impl Records {
             own.entry(whats.clone()).or_default().clone()
         };
         let mut own = cell.lock().await;
-        if let Some(hash) = *own {
-            if let Some(secret) = self.keyring.opened(&hash) {
-                return Ok((hash, secret));
-            }
+        if let Some(hash) = *own
+            && let Some(secret) = self.keyring.opened(&hash)
+        {
+            return Ok((hash, secret));
         }
         let stored_under = stored_under(&self.realm.id(), &whats, &publics);
         if let Some(known) = self.stored_capsule(&stored_under)? {

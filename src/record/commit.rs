@@ -345,7 +345,7 @@ impl Records {
             }
             Put::Stored(etag) => {
                 self.marks.raise(plan.located.record, unchecked.mark());
-                let record = Arc::new(Record::new(plan.located, unchecked, etag, proof));
+                let record = Arc::new(Record::new(plan.located, unchecked, etag, &proof));
                 self.keep(record.clone());
                 Ok(Committed::Done(record))
             }

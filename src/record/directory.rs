@@ -74,7 +74,7 @@ pub enum Node {
     /// The names themselves.
     Leaf(Table),
     /// Where the names are.
-    Inner(Inner),
+    Inner(Box<Inner>),
 }
 
 /// A change of a directory.
@@ -230,7 +230,7 @@ impl Node {
             *shard = Located { birth: RecordId(r.array()?), record };
         }
         r.finish()?;
-        Ok(Self::Inner(Inner { key, shards }))
+        Ok(Self::Inner(Box::new(Inner { key, shards })))
     }
 }
 
@@ -369,8 +369,8 @@ mod tests {
         let located = |i: u8| Located { birth: RecordId([1; 16]), record: RecordId([i; 16]) };
         let shards = std::array::from_fn(|i| located(u8::try_from(i).unwrap()));
         let inner = Inner::new(shards);
-        let bytes = Node::Inner(inner.clone()).encode().unwrap();
-        assert_eq!(Node::decode(&bytes).unwrap(), Node::Inner(inner.clone()));
+        let bytes = Node::Inner(Box::new(inner.clone())).encode().unwrap();
+        assert_eq!(Node::decode(&bytes).unwrap(), Node::Inner(Box::new(inner.clone())));
         assert!((0..bytes.len()).skip(1).all(|n| Node::decode(&bytes[..n]).is_err()));
         let used: std::collections::HashSet<usize> =
             (0..200u8).map(|i| inner.index(&[i])).collect();

@@ -49,7 +49,7 @@ use proof::{Proof, Prover};
 use statement::Statement;
 
 pub use commit::{Body, Committed, SlotWrite};
-pub use names::{Found, Names};
+pub use names::{Found, Names, Remembered};
 pub use open::{Opened, Sight};
 
 /// The profile number of a directory.
@@ -172,7 +172,7 @@ pub struct Record {
 }
 
 impl Record {
-    fn new(located: Located, unchecked: UncheckedRecord, etag: Version, proof: Proof) -> Self {
+    fn new(located: Located, unchecked: UncheckedRecord, etag: Version, proof: &Proof) -> Self {
         Self {
             located,
             head: unchecked.head,
@@ -267,10 +267,8 @@ impl Records {
         if let Some((_, record)) = &cached {
             self.check_cached(record, located, policy).await?;
         }
-        if let Some((seen, record)) = &cached {
-            if seen.elapsed() <= max_age {
-                return Ok(record.clone());
-            }
+        if let Some((_, record)) = cached.as_ref().filter(|(seen, _)| seen.elapsed() <= max_age) {
+            return Ok(record.clone());
         }
         let bucket = self.realm.bucket();
         let name = located.object();

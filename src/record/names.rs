@@ -44,6 +44,17 @@ pub struct Found {
     pub policy: PolicyRef,
 }
 
+/// What memory says of one name of a directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remembered {
+    /// Nothing that is young enough.
+    Unknown,
+    /// There is no such name.
+    Absent,
+    /// It stands for this.
+    Entry(Entry),
+}
+
 /// One record of a directory, opened.
 struct Folder {
     record: Arc<Record>,
@@ -178,26 +189,22 @@ impl Records {
         Err(too_deep())
     }
 
-    /// Finds one name of a directory in memory; `None` when that takes waiting. Whether the user
+    /// Finds one name of a directory in memory. Whether the user
     /// may see the names was decided when they were loaded.
-    pub fn find_cached(
-        &self,
-        located: Located,
-        name: &[u8],
-        max_age: Duration,
-    ) -> Option<Option<Entry>> {
+    pub fn find_cached(&self, located: Located, name: &[u8], max_age: Duration) -> Remembered {
         let mut at = located;
         for _ in 0..TRIE_DEPTH_MAX {
-            let (seen, record) = self.cached(at.record)?;
-            if seen.elapsed() > max_age {
-                return None;
-            }
-            match &**record.names.get()? {
-                Node::Leaf(table) => return Some(table.0.get(name).cloned()),
-                Node::Inner(inner) => at = inner.shard(name),
+            let known = self.cached(at.record).filter(|(seen, _)| seen.elapsed() <= max_age);
+            match known.as_ref().and_then(|(_, record)| record.names.get()).map(|node| &**node) {
+                None => return Remembered::Unknown,
+                Some(Node::Inner(inner)) => at = inner.shard(name),
+                Some(Node::Leaf(table)) => {
+                    let entry = table.0.get(name).cloned();
+                    return entry.map_or(Remembered::Absent, Remembered::Entry);
+                }
             }
         }
-        None
+        Remembered::Unknown
     }
 
     /// Returns every record that a directory is made of, itself first.
@@ -283,7 +290,7 @@ impl Records {
             return Ok(Changed::Done(results));
         }
         let node = if table.0.len() > SPLIT_ABOVE {
-            Node::Inner(self.split(folder, table).await?)
+            Node::Inner(Box::new(self.split(folder, table).await?))
         } else {
             Node::Leaf(table)
         };

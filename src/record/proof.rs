@@ -212,7 +212,7 @@ impl Records {
         let proof = self.prover.prove(&self.realm, located, &unchecked).await?;
         let mark = unchecked.mark();
         self.check_mark(located, &mark, &proof)?;
-        let record = Record::new(located, unchecked, etag, proof);
+        let record = Record::new(located, unchecked, etag, &proof);
         let in_force = self.in_force(&record, in_force).await?;
         self.check_policies(&record, &in_force).await?;
         self.marks.raise(located.record, mark);

@@ -76,7 +76,12 @@ pub(super) struct FileState {
 impl FileState {
     /// Says whether forgetting the file would lose something.
     pub(super) fn is_busy(&self) -> bool {
-        self.is_open() || matches!(&*locked(&self.held), Held::Draft(w) if w.is_dirty())
+        self.is_open() || self.is_dirty()
+    }
+
+    /// Says whether something is written that no commit has.
+    pub(super) fn is_dirty(&self) -> bool {
+        matches!(&*locked(&self.held), Held::Draft(w) if w.is_dirty())
     }
 
     /// Says whether a program set the time.
@@ -535,12 +540,12 @@ impl View {
         if !is_last {
             return;
         }
-        if file.access.write {
-            if let Err(e) = self.save(node, true).await {
-                tracing::warn!(kind = ?e.kind(), "a file could not be committed when it was closed");
-                if is_refusal(e.kind()) {
-                    self.reject(node).await;
-                }
+        if file.access.write
+            && let Err(e) = self.save(node, true).await
+        {
+            tracing::warn!(kind = ?e.kind(), "a file could not be committed when it was closed");
+            if is_refusal(e.kind()) {
+                self.reject(node).await;
             }
         }
         let mut held = locked(&node.file.held);

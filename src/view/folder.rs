@@ -12,7 +12,7 @@ use super::{Ino, View, locked};
 use crate::error::{Error, Kind, Result};
 pub(super) use crate::record::directory::Edit;
 use crate::record::directory::{Entry, Table};
-use crate::record::{Located, PolicyRef};
+use crate::record::{Located, PolicyRef, Remembered};
 
 /// How a name on this workstation differs from the table in the bucket.
 #[derive(Clone, Debug)]
@@ -139,10 +139,11 @@ impl View {
         Ok(found.entry)
     }
 
-    /// Returns what a name of a folder stands for, from memory; `None` when that takes waiting.
-    pub(super) fn cached_entry(&self, folder: &Node, name: &[u8]) -> Option<Option<Entry>> {
-        let (located, _) = place_of(folder).ok()?;
-        self.records.find_cached(located, name, self.options.attr_ttl)
+    /// Returns what memory says of a name of a folder.
+    pub(super) fn cached_entry(&self, folder: &Node, name: &[u8]) -> Remembered {
+        place_of(folder).map_or(Remembered::Unknown, |(located, _)| {
+            self.records.find_cached(located, name, self.options.attr_ttl)
+        })
     }
 
     /// Changes a folder's table. Changes that arrive while another is being committed share the

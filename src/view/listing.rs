@@ -8,6 +8,7 @@ use super::folder::{Overlay, place_of};
 use super::node::{Node, Spot, Stands};
 use super::{Attr, DirEntry, Handle, Ino, NodeKind, Time, View, locked};
 use crate::error::{Error, Kind, Result};
+use crate::record::Remembered;
 use crate::record::directory::{Entry, NAMES_SLOT, Table, check_name};
 use crate::record::{Located, PolicyRef, RecordId, Sight};
 use futures::StreamExt;
@@ -48,8 +49,10 @@ impl View {
             Some(Overlay::Gone(_)) => return Some(Err(no_such_file())),
             Some(Overlay::Here(ino)) => self.node(ino).ok()?,
             None => {
-                let Some(entry) = self.cached_entry(&folder, name)? else {
-                    return Some(Err(no_such_file()));
+                let entry = match self.cached_entry(&folder, name) {
+                    Remembered::Unknown => return None,
+                    Remembered::Absent => return Some(Err(no_such_file())),
+                    Remembered::Entry(entry) => entry,
                 };
                 locked(&self.tree).find(entry.located.record)?
             }

@@ -117,6 +117,7 @@ pub struct DirEntry {
 
 /// What a file is opened for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "they are the flags of open(2)")]
 pub struct Access {
     /// Its bytes are to be read.
     pub read: bool,

@@ -227,10 +227,10 @@ impl Tree {
 
     fn remove(&mut self, ino: Ino) {
         let Some(node) = self.nodes.remove(&ino) else { return };
-        if let Stands::Record { located, .. } | Stands::Directory { located, .. } = node.stands() {
-            if self.by_record.get(&located.record) == Some(&ino) {
-                self.by_record.remove(&located.record);
-            }
+        if let Stands::Record { located, .. } | Stands::Directory { located, .. } = node.stands()
+            && self.by_record.get(&located.record) == Some(&ino)
+        {
+            self.by_record.remove(&located.record);
         }
     }
 

@@ -113,17 +113,17 @@ impl View {
             if entry.policy.is_some() {
                 continue;
             }
-            if !entry.is_directory() {
-                match self.rewrap_record(entry.located, policy, policy).await {
-                    Ok(()) => sum.records += 1,
-                    Err(_) => sum.left += 1,
-                }
-            } else {
+            if entry.is_directory() {
                 for part in self.records.records_of(entry.located, policy).await? {
                     self.rewrap_record(part, policy, policy).await?;
                 }
                 let below = self.node_of(folder, name, entry)?;
                 Box::pin(self.rewrap_below(&below, policy, sum)).await?;
+                continue;
+            }
+            match self.rewrap_record(entry.located, policy, policy).await {
+                Ok(()) => sum.records += 1,
+                Err(_) => sum.left += 1,
             }
         }
         Ok(())

@@ -157,10 +157,10 @@ impl View {
 
     /// Handles that are open keep reading what was there.
     async fn keep_for_handles(&self, node: &Node) {
-        if node.file.is_open() {
-            if let Err(error) = self.fill_now(node).await {
-                tracing::debug!(%error, "a file that is still open can no longer be read");
-            }
+        if node.file.is_open()
+            && let Err(error) = self.fill_now(node).await
+        {
+            tracing::debug!(%error, "a file that is still open can no longer be read");
         }
     }
 

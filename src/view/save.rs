@@ -184,13 +184,12 @@ impl View {
         policy: PolicyRef,
     ) {
         let spot = node.spot();
-        if let Ok(old_folder) = self.node(spot.parent) {
-            if matches!(old_folder.folder.overlay(&spot.name), Some(Overlay::Here(i)) if i == node.ino)
-            {
-                old_folder.folder.clear_overlay(&spot.name);
-                if spot.name != name {
-                    self.invalidate(Invalidation::Entry { parent: spot.parent, name: spot.name });
-                }
+        if let Ok(old_folder) = self.node(spot.parent)
+            && matches!(old_folder.folder.overlay(&spot.name), Some(Overlay::Here(i)) if i == node.ino)
+        {
+            old_folder.folder.clear_overlay(&spot.name);
+            if spot.name != name {
+                self.invalidate(Invalidation::Entry { parent: spot.parent, name: spot.name });
             }
         }
         let tree = &mut *locked(&self.tree);
@@ -206,12 +205,12 @@ impl View {
         name: &[u8],
         pending: &Pending,
     ) -> Result<Arc<Record>> {
-        let (format, writes) = self.cut(name, pending)?;
+        let (format, writes) = self.cut(name, pending);
         self.records.create(located, format as u8, policy, writes).await
     }
 
     /// Cuts a new text into the sections that it fills.
-    fn cut(&self, name: &[u8], pending: &Pending) -> Result<(FormatId, Vec<SlotWrite>)> {
+    fn cut(&self, name: &[u8], pending: &Pending) -> (FormatId, Vec<SlotWrite>) {
         match &pending.text {
             Text::Memory(bytes) if bytes.len() as u64 <= CUT_MAX_BYTES => {
                 let rules = self.rules.clone().with_seed(hash::random());
@@ -222,9 +221,9 @@ impl View {
                     .map(|(slot, text)| write_of(format, slot, &text, pending.mtime_unix_ns, false))
                     .collect::<Vec<_>>();
                 let writes = if writes.is_empty() { vec![whole(pending)] } else { writes };
-                Ok((format, writes))
+                (format, writes)
             }
-            Text::Memory(_) | Text::Spool(_) => Ok((FormatId::Opaque, vec![whole(pending)])),
+            Text::Memory(_) | Text::Spool(_) => (FormatId::Opaque, vec![whole(pending)]),
         }
     }
 
@@ -313,7 +312,7 @@ impl View {
             // It may have become a record that can be cut.
             let is_clash =
                 contents(&base.record, Slot::DOCUMENTS) != contents(record, Slot::DOCUMENTS);
-            return if is_clash { Ok(None) } else { Ok(Some(self.cut(b"", pending)?)) };
+            return if is_clash { Ok(None) } else { Ok(Some(self.cut(b"", pending))) };
         }
         let rules = self.rules.clone().with_seed(hash::random());
         let merged = merge(base.format, &base.base, &base.visible, bytes, &rules);
@@ -321,7 +320,7 @@ impl View {
             Ok(merged) => merged,
             // Whoever sees and may write all of it loses nothing when it becomes something else.
             Err(e) if e.kind() == Kind::Usage && self.commands(policy, base.format).await? => {
-                return Ok(Some(self.cut(b"", pending)?));
+                return Ok(Some(self.cut(b"", pending)));
             }
             Err(e) => return Err(e),
         };
@@ -364,7 +363,7 @@ impl View {
             return Err(Error::new(Kind::Denied, "the text is too long for this record")
                 .because("it would replace sections that you may not see or write"));
         }
-        Ok(Some(self.cut(b"", pending)?))
+        Ok(Some(self.cut(b"", pending)))
     }
 
     /// Commits a text under a name that was taken away just before: onto the record that stood

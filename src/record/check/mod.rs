@@ -18,7 +18,7 @@ use super::proof::Prover;
 use crate::error::{Error, Kind, Result};
 use crate::key::attribute::AuthorityId;
 use crate::key::credential::hex;
-use crate::realm::{Realm, object_name};
+use crate::realm::{Realm, object_name, seq_name};
 use crate::store::{Listed, ObjectName};
 use object::Seen;
 
@@ -175,13 +175,19 @@ impl Check<'_> {
     }
 
     async fn authorities(&self, report: &mut Report, gathered: &Gathered) -> Result<()> {
-        let chains = gathered.authorities.iter().map(|(id, seqs)| {
-            self.realm.check_authority(id, seqs.last().copied().unwrap_or_default())
-        });
+        let chains = gathered
+            .authorities
+            .iter()
+            .map(|(id, seqs)| async move { (id, seqs, self.realm.check_authority(id).await) });
         let mut chains = futures::stream::iter(chains).buffer_unordered(PARALLEL);
-        while let Some(wrong) = chains.next().await {
-            for (object, e) in wrong? {
+        while let Some((id, seqs, checked)) = chains.next().await {
+            let (states, wrong) = checked?;
+            for (object, e) in wrong {
                 report.find(object, &e);
+            }
+            for seq in seqs.range(states..) {
+                let e = Error::damaged("a state of an authority stands behind a gap");
+                report.find(seq_name(&format!("auth/{id}"), *seq), &e);
             }
         }
         Ok(())

@@ -1,0 +1,156 @@
+//! The drive without a mount: what `ls`, `cat`, `get`, `put` and `import` have in common, and how
+//! a mount opens it too.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::report::Failure;
+use super::secrets::{self, PassphraseArgs};
+use super::session::{Session, runtime};
+use crate::error::{Error, Kind, Result};
+use crate::key::credential::{Credential, hex};
+use crate::key::keyring::Keyring;
+use crate::realm::Realm;
+use crate::record::Records;
+use crate::record::marks::Marks;
+use crate::store::Location;
+use crate::view::{Access, Ino, View, ViewOptions};
+
+/// How many commands of one user may work on one realm at a time.
+const COMMANDS_MAX: usize = 16;
+/// How often, and how long, a mount waits for the one before it to leave.
+const LEAVING_TRIES: u32 = 50;
+const LEAVING_WAIT: Duration = Duration::from_millis(100);
+/// How much of a file is read at once.
+const PIECE_BYTES: u32 = 1 << 20;
+
+/// Whose view of the drive it is.
+#[derive(Args, Debug)]
+pub(super) struct DriveArgs {
+    /// The credential
+    #[arg(long, value_name = "FILE")]
+    pub(super) credential: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) passphrase: PassphraseArgs,
+}
+
+/// Who holds the high-water marks, which one process at a time may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Holder {
+    /// A command, which ends soon: several may run at a time.
+    Command,
+    /// The mount of a user, of which there is one for each realm and folder of state.
+    Mount,
+}
+
+/// Opens the records of a realm for the holder of a credential.
+pub(super) async fn open_drive(
+    session: &Session,
+    location: &Location,
+    credential: Credential,
+    holder: Holder,
+) -> Result<Records> {
+    let realm = session.open_realm(location, Some(&credential.realm_genesis)).await?;
+    let marks = open_marks(session, &realm, &credential, holder).await?;
+    let keyring = Keyring::new(credential)?;
+    Ok(Records::new(Arc::new(realm), Arc::new(keyring), Arc::new(marks)))
+}
+
+async fn open_marks(
+    session: &Session,
+    realm: &Realm,
+    credential: &Credential,
+    holder: Holder,
+) -> Result<Marks> {
+    let (realm, user) = (hex(&realm.id()), hex(&credential.gid().0[..16]));
+    let open = |name: &str| Marks::open(&session.settings.marks_file(&realm, &user, name)?);
+    if holder == Holder::Mount {
+        // A mount that was just taken off is still committing what was written.
+        for _ in 0..LEAVING_TRIES {
+            match open("mount") {
+                Err(e) if e.kind() == Kind::Conflict => tokio::time::sleep(LEAVING_WAIT).await,
+                other => return other,
+            }
+        }
+        return open("mount");
+    }
+    for i in 1..COMMANDS_MAX {
+        match open(&format!("command-{i}")) {
+            Err(e) if e.kind() == Kind::Conflict => {}
+            other => return other,
+        }
+    }
+    open(&format!("command-{COMMANDS_MAX}"))
+}
+
+/// Opens the drive, does some work in it, and commits what the work left.
+pub(super) fn with_view<T>(
+    session: &Session,
+    bucket: &str,
+    args: &DriveArgs,
+    work: impl AsyncFnOnce(&Arc<View>) -> std::result::Result<T, Failure>,
+) -> std::result::Result<T, Failure> {
+    let location: Location = bucket.parse()?;
+    let path = session.credential_file(args.credential.as_deref())?;
+    let credential = secrets::open_credential(session, &path, &args.passphrase)?;
+    runtime()?.block_on(async {
+        let records = open_drive(session, &location, credential, Holder::Command).await?;
+        let view = View::of(Arc::new(records), ViewOptions::default()).await?;
+        let done = work(&view).await;
+        let drained = view.drain().await;
+        let done = done?;
+        drained?;
+        Ok(done)
+    })
+}
+
+/// Reads a file piece by piece.
+pub(super) async fn read_file(
+    view: &View,
+    ino: Ino,
+    mut take: impl FnMut(&[u8]) -> std::result::Result<(), Failure>,
+) -> std::result::Result<(), Failure> {
+    let opened = view.open(ino, Access { read: true, ..Access::default() }).await?;
+    let mut at = 0;
+    let result = loop {
+        match view.read(opened.handle, at, PIECE_BYTES).await {
+            Ok(bytes) if bytes.is_empty() => break Ok(()),
+            Ok(bytes) => {
+                at += bytes.len() as u64;
+                if let Err(e) = take(&bytes) {
+                    break Err(e);
+                }
+            }
+            Err(e) => break Err(e.into()),
+        }
+    };
+    view.release(opened.handle).await;
+    result
+}
+
+/// Splits a path in the drive into its folder and the name in it.
+pub(super) fn split_path(path: &str) -> Result<(&str, &str)> {
+    let path = path.trim_end_matches('/');
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    if name.is_empty() || name == "." || name == ".." {
+        return Err(Error::new(Kind::Usage, format!("{path:?} does not name a file")));
+    }
+    Ok((folder, name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_split_into_folder_and_name() {
+        assert_eq!(split_path("/a/b.json").unwrap(), ("/a", "b.json"));
+        assert_eq!(split_path("b").unwrap(), ("", "b"));
+        for bad in ["/", "", "a/..", "a/."] {
+            assert!(split_path(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! `chartfs mount`.
+
+mod options;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use super::drive::{DriveArgs, Holder, open_drive};
+use super::out::say;
+use super::report::{Exit, Outcome};
+use super::secrets;
+use super::session::{LogTo, Session, runtime, start_log};
+use super::user::grants_of;
+use crate::daemon::{self, Mount, MountOptions, Stop};
+use crate::error::{Error, Kind, Result};
+use crate::key::credential::Credential;
+use crate::store::Location;
+use crate::view::{View, ViewOptions};
+
+/// Mount the drive
+///
+/// Returns when the drive works; the mount goes on in the background until it is unmounted. One
+/// mount shows what one credential opens, to the user who mounted it.
+#[derive(Args, Debug)]
+pub(super) struct MountArgs {
+    /// The bucket
+    source: String,
+    /// An empty folder
+    dir: PathBuf,
+    /// Stay in the foreground, as under systemd; INT and TERM unmount
+    #[arg(short, long)]
+    foreground: bool,
+    /// Options as of mount(8), with commas between them
+    #[arg(short, value_name = "OPTIONS")]
+    options: Vec<String>,
+    /// Let nothing be changed
+    #[arg(long)]
+    read_only: bool,
+    /// Cover a folder that is not empty
+    #[arg(long)]
+    nonempty: bool,
+    /// For how many seconds the kernel may answer by itself
+    #[arg(long, value_name = "SECONDS")]
+    attr_ttl: Option<u64>,
+    /// Where log lines go in the background instead of mount.log in the folder of state
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
+    #[command(flatten)]
+    drive: DriveArgs,
+}
+
+/// Everything that a mount needs, validated.
+struct Plan {
+    location: Location,
+    point: PathBuf,
+    credential: Credential,
+    options: MountOptions,
+    attr_ttl: Duration,
+}
+
+pub(super) fn run(args: &mut MountArgs, session: &Session) -> Outcome {
+    let plan = plan(args, session)?;
+    if args.foreground {
+        start_log(session, LogTo::Stderr);
+        daemon::harden()?;
+        serve(session, plan, || ())?;
+    } else {
+        let log = log_file(args, session);
+        daemon::background(|ready| {
+            start_log(session, LogTo::File(log?));
+            serve(session, plan, || ready.report())
+        })?;
+    }
+    Ok(Exit::DONE)
+}
+
+/// Checks what can be checked before anything is mounted: the arguments, the mount point, the
+/// credential.
+fn plan(args: &mut MountArgs, session: &Session) -> Result<Plan> {
+    let location: Location = args.source.parse()?;
+    let list = options::parse(&args.options)?;
+    let nonempty = args.nonempty || list.nonempty;
+    let point = daemon::check_point(&args.dir, nonempty)?;
+    let flag = args.attr_ttl.map(Duration::from_secs);
+    let attr_ttl = flag.or(list.attr_ttl).unwrap_or(session.settings.attr_ttl);
+    let named = args.drive.credential.take().or(list.credential);
+    let passphrase = &mut args.drive.passphrase;
+    if passphrase.passphrase_file.is_none() && passphrase.passphrase_command.is_none() {
+        passphrase.passphrase_file = list.passphrase_file;
+    }
+    let path = session.credential_file(named.as_deref())?;
+    let credential = secrets::open_credential(session, &path, passphrase)?;
+    check_expiry(&path, &credential)?;
+    let read_only = args.read_only || list.read_only;
+    let options = MountOptions { read_only, nonempty, attr_ttl, ..MountOptions::default() };
+    Ok(Plan { location, point, credential, options, attr_ttl })
+}
+
+/// Warns of attributes that have ended, and refuses a credential of which nothing is left.
+fn check_expiry(path: &Path, credential: &Credential) -> Result<()> {
+    let grants = grants_of(credential)?;
+    let ended: Vec<String> =
+        grants.iter().filter(|g| g.expired).map(|g| g.authority.clone()).collect();
+    if !ended.is_empty() && ended.len() == grants.len() {
+        return Err(Error::new(Kind::CredentialExpired, "the credential has expired")
+            .because(format!("the attributes of {} have ended", ended.join(", ")))
+            .hint(format!(
+                "show them a new request: chartfs user show --request {}",
+                path.display()
+            )));
+    }
+    for authority in ended {
+        say(format_args!("warning: the attributes of {authority} have ended"));
+    }
+    Ok(())
+}
+
+/// Opens the log in the parent, whose folder is still the user's.
+fn log_file(args: &MountArgs, session: &Session) -> Result<std::fs::File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    let path = args.log_file.clone().unwrap_or_else(|| session.settings.state.join("mount.log"));
+    if args.log_file.is_none() {
+        std::fs::create_dir_all(&session.settings.state)?;
+    }
+    std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(|e| {
+        Error::new(Kind::Usage, format!("cannot write the log {}", path.display())).because(e)
+    })
+}
+
+/// Mounts and serves until the end; the one place that calls the daemon.
+fn serve(session: &Session, plan: Plan, ready: impl FnOnce()) -> Result<()> {
+    let runtime = runtime()?;
+    let stop = Stop::new();
+    daemon::stop_on_signals(&stop)?;
+    let view = runtime.block_on(open(
+        session,
+        &plan.location,
+        plan.credential,
+        &plan.options,
+        plan.attr_ttl,
+    ))?;
+    let mount = Mount {
+        view,
+        point: plan.point,
+        source_label: plan.location.to_string(),
+        options: plan.options,
+    };
+    daemon::serve(mount, runtime.handle(), &stop, ready)
+}
+
+async fn open(
+    session: &Session,
+    location: &Location,
+    credential: Credential,
+    options: &MountOptions,
+    attr_ttl: Duration,
+) -> Result<Arc<View>> {
+    let records = open_drive(session, location, credential, Holder::Mount).await?;
+    if !options.read_only {
+        records.realm().bucket().probe().await?;
+    }
+    View::of(Arc::new(records), ViewOptions { attr_ttl, ..ViewOptions::default() }).await
+}
