@@ -86,7 +86,7 @@ fn text_of(version: u32) -> String {
 /// Saves in one of the ways of programs.
 fn save(dir: &Path, version: u32) -> std::io::Result<()> {
     let (path, text) = (dir.join("record.json"), text_of(version));
-    if version % 2 == 0 {
+    if version.is_multiple_of(2) {
         return drive::save(&path, text);
     }
     let new = dir.join("record.json.new");
@@ -109,7 +109,7 @@ pub(crate) fn old_or_new() {
         let dir = point.path().to_path_buf();
         let saving = std::thread::spawn(move || save(&dir, round));
         // Somewhere before, within or after the save; now and then only when it is over.
-        let saved = if round % 10 == 0 {
+        let saved = if round.is_multiple_of(10) {
             saving.join().unwrap().map(|()| child.kill().unwrap())
         } else {
             std::thread::sleep(Duration::from_millis(u64::from(round * 7 % 90)));

@@ -6,6 +6,8 @@ use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 
+use chartfs::view::ViewOptions;
+
 use crate::drive::support::TestRealm;
 use crate::drive::{HUNG, Mounted, errno, has, on_thread, save, shell};
 use crate::people::{bundle, entries, file, mount, realm, seen};
@@ -180,7 +182,7 @@ fn what_is_no_valid_record_comes_back_byte_for_byte() {
     for (name, text) in files {
         fs::write(m.path(name), text).unwrap();
         assert_eq!(fs::read(m.path(name)).unwrap(), text, "{name}");
-        let other = crate::drive::view::of_user(&realm, "doctor", Default::default()).view;
+        let other = crate::drive::view::of_user(&realm, "doctor", ViewOptions::default()).view;
         let stored = loop {
             // An empty file is committed a moment after it was closed.
             if let Some(stored) = crate::drive::view::read(&other, name) {
@@ -224,7 +226,7 @@ fn two_workstations_that_edit_different_sections_at_once_both_succeed() {
     save(two, "\"a\"", "\"A\"");
     let all = r#"{"medications": ["A"], "allergies": ["b"], "labs": ["C"]}"#;
     assert_eq!(seen(&realm, "ana", "plain.json").unwrap(), all);
-    let names = crate::drive::view::of_user(&realm, "ana", Default::default()).stored_names();
+    let names = crate::drive::view::of_user(&realm, "ana", ViewOptions::default()).stored_names();
     assert_eq!(names.len(), 2, "no conflict copy: {names:?}");
 }
 
