@@ -387,3 +387,31 @@ async fn a_large_folder_is_split_and_stays_one_folder() {
     let other = drive(&realm, "doctor").await;
     assert_eq!(other.list_path("/").await.unwrap().len(), 3 * per_drive - 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_only_listed_is_forgotten_with_the_listing() {
+    let realm = TestRealm::found(Bucket::memory()).await;
+    let doctor = drive(&realm, "doctor").await;
+    let ward = doctor.make_path("/ward").await.unwrap();
+    for i in 0..20 {
+        doctor.write_path(ward, format!("f{i}").as_bytes(), &b"x"[..]).await.unwrap();
+    }
+    let other = drive(&realm, "doctor").await;
+    let ward = other.resolve("/ward").await.unwrap().ino;
+    let handle = other.open_dir(ward).await.unwrap();
+    let entries = other.list(handle, 0).await.unwrap();
+    // Whoever lists may still ask for what is listed, and refer to it.
+    other.tidy().await.unwrap();
+    assert!(entries.iter().all(|e| matches!(other.cached_lookup(ward, &e.name), Some(Ok(_)))));
+    for entry in &entries[..19] {
+        other.forget(entry.attr.ino, 1);
+    }
+    assert_eq!(other.nodes(), 22, "the root, the ward, and what is listed");
+    other.release_dir(handle);
+    assert_eq!(other.nodes(), 3, "the root, the ward, and the one that is referred to");
+    other.tidy().await.unwrap();
+    assert_eq!(other.nodes(), 3, "the ward has somebody in it");
+    other.forget(entries[19].attr.ino, 1);
+    other.tidy().await.unwrap();
+    assert_eq!(other.nodes(), 1);
+}

@@ -85,6 +85,16 @@ impl Folder {
             .collect()
     }
 
+    /// Returns the folders that records were moved to whose names may come back here.
+    pub(super) fn moved_into(&self) -> Vec<Ino> {
+        let overlay = locked(&self.overlay);
+        let gone = overlay.values().filter_map(|o| match o {
+            Overlay::Gone(gone) => gone.moved_to.as_ref(),
+            Overlay::Here(_) => None,
+        });
+        gone.map(|(folder, _)| *folder).collect()
+    }
+
     /// Shows a time that a program set, until a name in the folder changes.
     pub(super) fn set_mtime(&self, real_unix_ns: i64, shown_unix_ns: i64) {
         *locked(&self.set_mtime) = Some((real_unix_ns, shown_unix_ns));

@@ -227,6 +227,8 @@ impl Tree {
 
     fn remove(&mut self, ino: Ino) {
         let Some(node) = self.nodes.remove(&ino) else { return };
+        // Its folder may be needed no longer.
+        self.is_untidy = true;
         if let Stands::Record { located, .. } | Stands::Directory { located, .. } = node.stands()
             && self.by_record.get(&located.record) == Some(&ino)
         {
@@ -237,8 +239,10 @@ impl Tree {
     /// Forgets every node that nobody needs, and the folders that are empty then.
     pub(super) fn sweep(&mut self) {
         while std::mem::take(&mut self.is_untidy) {
-            let parents: HashSet<Ino> =
+            let mut parents: HashSet<Ino> =
                 self.nodes.values().map(|n| locked(&n.spot).parent).collect();
+            // A record that was moved away is looked for there when its old name comes back.
+            parents.extend(self.nodes.values().flat_map(|n| n.folder.moved_into()));
             let is_unneeded = |n: &Arc<Node>| {
                 Arc::strong_count(n) == 1 && !parents.contains(&n.ino) && n.is_idle()
             };
@@ -246,7 +250,6 @@ impl Tree {
                 self.nodes.values().filter(|n| is_unneeded(n)).map(|n| n.ino).collect();
             for ino in unneeded {
                 self.remove(ino);
-                self.is_untidy = true;
             }
         }
     }
