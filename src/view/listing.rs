@@ -238,10 +238,10 @@ impl View {
         let mut nodes = self.listed_nodes(folder, &table, &policy).await?;
         let known: HashSet<Ino> = nodes.iter().map(|(_, node)| node.ino).collect();
         for (name, ino) in here.into_iter().filter(|(_, ino)| !known.contains(ino)) {
-            if let Ok(node) = self.node(ino) {
-                if node.stands() != Stands::Removed {
-                    nodes.push((name, node));
-                }
+            if let Ok(node) = self.node(ino)
+                && node.stands() != Stands::Removed
+            {
+                nodes.push((name, node));
             }
         }
         nodes.sort_by(|a, b| a.0.cmp(&b.0));
