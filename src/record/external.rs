@@ -19,9 +19,10 @@ use crate::error::{Error, Kind, Result};
 use crate::key::credential::hex;
 use crate::realm::object_name;
 use crate::section::SectionCipher;
+pub use crate::section::chunk::CHUNK_BYTES;
 use crate::section::chunk::{
-    CHUNK_BYTES, CHUNKS_MAX, SEALED_CHUNK_BYTES, chunk_count, chunk_hash, open_root, padme,
-    sealed_chunk_range, sealed_len,
+    CHUNKS_MAX, SEALED_CHUNK_BYTES, chunk_count, chunk_hash, open_root, padme, sealed_chunk_range,
+    sealed_len,
 };
 
 const UPLOAD_PIECE_BYTES: usize = 1 << 20;

@@ -300,7 +300,11 @@ impl Records {
             .commit(&folder.record, DIRECTORY_PROFILE, &folder.policy, writes, keeps_history)
             .await?;
         Ok(match committed {
-            Committed::Done(_) => Changed::Done(results),
+            Committed::Done(record) => {
+                // The next change begins with this table, and need not open and read it.
+                record.names.set(Arc::new(node)).ok();
+                Changed::Done(results)
+            }
             Committed::Moved => Changed::Moved,
         })
     }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 use super::draft::Draft;
 use crate::error::Result;
+use crate::record::external::CHUNK_BYTES;
 use crate::record::head::Part;
 use crate::record::{Opened, Records};
 
-/// What is fetched at first, and whenever a read jumps.
+/// What is fetched when a second read follows a first.
 const WINDOW_MIN_BYTES: u64 = 128 << 10;
 /// What the window grows to: large enough to hide a round trip, small enough for many files.
 const WINDOW_MAX_BYTES: u64 = 8 << 20;
@@ -34,14 +35,13 @@ impl Window {
         self.start + self.bytes.len() as u64
     }
 
-    /// Returns what the window has from `offset` on, at most `len` bytes.
-    fn get(&self, offset: u64, len: u64) -> Option<Bytes> {
-        if offset < self.start || offset >= self.end() {
+    /// Returns the bytes from `offset` to `end`, when the window has all of them.
+    fn get(&self, offset: u64, end: u64) -> Option<Bytes> {
+        if offset < self.start || offset >= end || end > self.end() {
             return None;
         }
-        let start = usize::try_from(offset - self.start).ok()?;
-        let end = usize::try_from((offset + len).min(self.end()) - self.start).ok()?;
-        Some(self.bytes.slice(start..end))
+        let at = |n: u64| usize::try_from(n - self.start).ok();
+        Some(self.bytes.slice(at(offset)?..at(end)?))
     }
 }
 
@@ -60,27 +60,43 @@ impl Stream {
         if offset >= end {
             return Ok(Bytes::new());
         }
-        let wanted = end - offset;
-        // Readers of one file take turns; readers of others do not wait.
-        let mut window = self.window.lock().await;
-        if let Some(bytes) = window.get(offset, wanted).filter(|b| b.len() as u64 == wanted) {
+        // Reads in order take turns: the next of them finds in the window what the one before
+        // fetched. A read that jumps waits for nobody.
+        let window = self.window.lock().await;
+        if let Some(bytes) = window.get(offset, end) {
             return Ok(bytes);
         }
-        let follows = offset >= window.start && offset <= window.end() && window.next_len > 0;
-        let fetch_len = if follows { window.next_len } else { WINDOW_MIN_BYTES };
-        // What the window holds of the wanted bytes is not fetched again.
-        let head = if follows { window.get(offset, wanted) } else { None }.unwrap_or_default();
-        let start = offset + head.len() as u64;
-        let fetched = self.fetch(records, start..(start + fetch_len.max(end - start))).await?;
-        let mut bytes = Vec::with_capacity(head.len() + fetched.len());
-        bytes.extend_from_slice(&head);
-        bytes.extend_from_slice(&fetched);
-        let bytes = Bytes::from(bytes);
-        let answer =
-            bytes.slice(..usize::try_from(wanted).expect("a read asks for 32-bit lengths"));
-        let next_len = (fetch_len * 2).min(WINDOW_MAX_BYTES);
-        *window = Window { start: offset, bytes, next_len };
+        let follows = window.next_len > 0 && (window.start..=window.end()).contains(&offset);
+        if follows {
+            return self.read_on(records, window, offset, end).await;
+        }
+        drop(window);
+        let start = offset - offset % CHUNK_BYTES;
+        let bytes =
+            Bytes::from(self.fetch(records, start..end.next_multiple_of(CHUNK_BYTES)).await?);
+        let fetched = Window { start, bytes, next_len: WINDOW_MIN_BYTES };
+        let answer = fetched.get(offset, end).unwrap_or_default();
+        *self.window.lock().await = fetched;
         Ok(answer)
+    }
+
+    /// Reads on where the window ends, and lets it grow.
+    async fn read_on(
+        &self,
+        records: &Records,
+        mut window: MutexGuard<'_, Window>,
+        offset: u64,
+        end: u64,
+    ) -> Result<Bytes> {
+        // What the window holds of the wanted bytes is not fetched again.
+        let head = window.get(offset, window.end()).unwrap_or_default();
+        let start = offset + head.len() as u64;
+        let until = (start + window.next_len.max(end - start)).next_multiple_of(CHUNK_BYTES);
+        let fetched = self.fetch(records, start..until).await?;
+        let bytes = if head.is_empty() { fetched } else { [&head[..], &fetched].concat() };
+        let next_len = (window.next_len * 2).min(WINDOW_MAX_BYTES);
+        *window = Window { start: offset, bytes: bytes.into(), next_len };
+        Ok(window.get(offset, end).unwrap_or_default())
     }
 
     async fn fetch(&self, records: &Records, range: std::ops::Range<u64>) -> Result<Vec<u8>> {
