@@ -120,6 +120,8 @@ impl Service {
             result = wait_end(&mut self.ended) => {
                 tracing::info!("unmounted");
                 tell_manager(&[NotifyState::Stopping]);
+                // When the conversation broke, the mount is still there and nobody answers it.
+                self.mounted.detach_quietly();
                 return self.drain().await.and(result);
             }
             () = self.deaths.first() => {

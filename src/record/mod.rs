@@ -212,6 +212,8 @@ pub struct Records {
     marks: Arc<Marks>,
     cache: Mutex<Cache>,
     prover: Prover,
+    /// Capsules that are being opened.
+    opening: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
     own_capsules: Mutex<HashMap<Vec<EpochAttribute>, OwnCapsule>>,
 }
 
@@ -233,6 +235,7 @@ impl Records {
             marks,
             cache: Mutex::new(Cache { records: LruCache::new(RECORDS_MAX), bytes: 0 }),
             prover: Prover::new(),
+            opening: Mutex::default(),
             own_capsules: Mutex::default(),
         }
     }

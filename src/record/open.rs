@@ -176,6 +176,16 @@ impl Records {
             let state = self.realm.named_authority(&row.what.attribute.authority).await?;
             authorities.push(state.public.clone());
         }
+        // A listing opens many sections under one clause at once: the first of them opens the
+        // capsule, the others wait for it.
+        let turn = {
+            let mut opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
+            opening.entry(*named).or_default().clone()
+        };
+        let _turn = turn.lock().await;
+        if let Some(secret) = self.keyring.opened(named) {
+            return Ok(Some(secret));
+        }
         let keyring = self.keyring.clone();
         let opening = tokio::task::spawn_blocking(move || {
             let publics: Vec<_> = authorities.iter().collect();
@@ -184,6 +194,7 @@ impl Records {
         let secret = opening.await.map_err(|e| {
             Error::new(Kind::Internal, "opening a capsule was interrupted").because(e)
         })??;
+        self.opening.lock().unwrap_or_else(PoisonError::into_inner).remove(named);
         Ok(Some(secret))
     }
 
