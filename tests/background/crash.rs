@@ -86,7 +86,7 @@ fn text_of(version: u32) -> String {
 /// Saves in one of the ways of programs.
 fn save(dir: &Path, version: u32) -> std::io::Result<()> {
     let (path, text) = (dir.join("record.json"), text_of(version));
-    if version % 2 == 0 {
+    if version.is_multiple_of(2) {
         return drive::save(&path, text);
     }
     let new = dir.join("record.json.new");
