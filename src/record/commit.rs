@@ -3,21 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::assemble::{lay_out_parts, seal_extents};
 use super::external::BodySource;
 use super::format::Measure;
-use super::head::{Head, PARTS_MAX, Part, SlotEntry, THIS_COMMIT, UncheckedRecord, seal_head};
+use super::head::{PARTS_MAX, Part, UncheckedRecord, seal_head};
 use super::meta::Extent;
 use super::open::{Opened, Sight};
 use super::proof::{prove_follows, vouching};
-use super::region::{Fresh, Kept, Layout, lay_out};
-use super::statement::{DOMAIN, Statement, StatementEntry};
+use super::statement::Statement;
 use super::{Located, PolicyRef, Record, Records, profile_slots, section_name};
-use crate::clock;
 use crate::error::{Error, Kind, Result};
-use crate::key::hash;
-use crate::key::sign::Signature;
-use crate::realm::policy::{BoundPolicy, CERTIFICATES_MAX};
-use crate::section::chunk::sealed_len;
+use crate::realm::policy::BoundPolicy;
 use crate::store::{Condition, Put};
 use crate::wire::Writer;
 
@@ -92,13 +88,13 @@ pub(super) struct Under<'a> {
 }
 
 /// What a commit is made of besides the sections.
-struct Plan<'a> {
-    located: Located,
-    profile: u8,
-    base: Option<&'a Arc<Record>>,
-    policy: &'a PolicyRef,
-    keeps_history: bool,
-    touched_unix_ns: Option<i64>,
+pub(super) struct Plan<'a> {
+    pub(super) located: Located,
+    pub(super) profile: u8,
+    pub(super) base: Option<&'a Arc<Record>>,
+    pub(super) policy: &'a PolicyRef,
+    pub(super) keeps_history: bool,
+    pub(super) touched_unix_ns: Option<i64>,
 }
 
 impl Records {
@@ -351,160 +347,10 @@ impl Records {
             }
         }
     }
-
-    fn head(
-        &self,
-        plan: &Plan<'_>,
-        built: &mut [(u16, Vec<Built>)],
-        layout: &Layout,
-    ) -> Result<Head> {
-        let mut policies = vec![plan.policy.clone()];
-        let mut statements: Vec<Statement> = Vec::new();
-        let mut slots = Vec::with_capacity(built.len());
-        for (slot, parts) in built {
-            let mut entry = SlotEntry { slot: *slot, parts: Vec::with_capacity(parts.len()) };
-            for b in parts {
-                b.part.policy = u8::try_from(index_in(&mut policies, &b.policy)?)
-                    .map_err(|_| too_many("policies"))?;
-                b.part.statement = match &b.vouched {
-                    None => THIS_COMMIT,
-                    Some(s) => index_in(&mut statements, s)?,
-                };
-                entry.parts.push(b.part.clone());
-            }
-            slots.push(entry);
-        }
-        let version = plan.base.map_or(0, |b| b.head.version).checked_add(1);
-        Ok(Head {
-            realm: self.realm.id(),
-            record: plan.located.record,
-            birth: plan.located.birth,
-            profile: plan.profile,
-            version: version.ok_or_else(|| too_many("versions"))?,
-            previous: plan.base.map_or([0; 32], |b| b.object_hash),
-            realm_seq: self.realm.state().seq,
-            policies,
-            slots,
-            statements,
-            region_len: layout.region.len() as u64,
-            region_hash: hash::sha256(&[&layout.region]),
-        })
-    }
-
-    fn sign(
-        &self,
-        plan: &Plan<'_>,
-        head: &Head,
-        head_hash: [u8; 32],
-        built: &[(u16, Vec<Built>)],
-    ) -> Statement {
-        let now = clock::now_unix_ns();
-        let entry = |slot: u16, part: &Part| StatementEntry {
-            slot,
-            part: part.number,
-            content: part.content.hash(&head.realm, head.record, slot, part.number),
-        };
-        let entries = built
-            .iter()
-            .flat_map(|(slot, parts)| parts.iter().map(move |b| (*slot, b)))
-            .filter(|(_, b)| b.vouched.is_none())
-            .map(|(slot, b)| entry(slot, &b.part))
-            .collect();
-        let mut statement = Statement {
-            commit: hash::random(),
-            version: head.version,
-            time_unix_ns: now,
-            policy: plan.policy.clone(),
-            head: head_hash,
-            author: self.keyring.public(),
-            certificates: self.own_certificates(now / 1_000_000_000),
-            entries,
-            signature: Signature([0; 64]),
-        };
-        let message = statement.message(&head.realm, head.record);
-        statement.signature = self.keyring.sign(DOMAIN, &message);
-        statement
-    }
-
-    /// Returns the hashes of the user's certificates that are valid now, at most as many as a
-    /// statement can name.
-    pub fn own_certificates(&self, now_unix_s: i64) -> Vec<[u8; 32]> {
-        self.keyring
-            .certificates()
-            .iter()
-            .filter(|c| {
-                (c.claims.not_before_unix_s..=c.claims.not_after_unix_s).contains(&now_unix_s)
-            })
-            .take(CERTIFICATES_MAX)
-            .map(|c| c.hash)
-            .collect()
-    }
-
-    /// Keeps the version that is about to be replaced; one that is there already is the same.
-    async fn keep_history(&self, base: &Arc<Record>) -> Result<()> {
-        let (head_bytes, _) = seal_head(&base.head)?;
-        let mut w = Writer::new();
-        w.bytes(&head_bytes);
-        base.statement.write(&mut w);
-        w.bytes(&base.region);
-        let name = base.located.history(base.head.version);
-        self.realm.bucket().put(&name, w.into_bytes().into(), Condition::Absent).await?;
-        Ok(())
-    }
-}
-
-/// Returns the place of `item` in the list, where it is put if need be.
-fn index_in<T: Clone + PartialEq>(list: &mut Vec<T>, item: &T) -> Result<u16> {
-    let at = list.iter().position(|i| i == item).unwrap_or_else(|| {
-        list.push(item.clone());
-        list.len() - 1
-    });
-    let fits = u16::try_from(at).ok().filter(|i| *i != THIS_COMMIT);
-    fits.ok_or_else(|| too_many("statements"))
 }
 
 pub(super) fn too_many(what: &str) -> Error {
     Error::new(Kind::NoSpace, "the record is over a limit")
         .because(format!("it has too many {what}"))
         .hint("copy the file to a new name")
-}
-
-fn lay_out_parts(base: Option<&Arc<Record>>, built: &[(u16, Vec<Built>)]) -> Layout {
-    let (mut kept, mut fresh) = (Vec::new(), Vec::new());
-    for (slot, parts) in built {
-        for b in parts {
-            let key = (*slot, b.part.number);
-            match &b.sealed {
-                Some(sealed) => {
-                    fresh.push(Fresh { key, sealed: sealed.clone(), old: b.old_extent });
-                }
-                None if b.part.content.is_external() => {}
-                None => {
-                    let live = |o: &Arc<Opened>| (o.extent, sealed_len(o.meta.body_len));
-                    kept.push(Kept { key, place: b.opened.as_ref().map(live) });
-                }
-            }
-        }
-    }
-    let first = built.first().and_then(|(_, parts)| parts.first());
-    let used = match base {
-        None => Some(0),
-        Some(_) => first.and_then(|b| b.old_extent).map(|e| e.region_used),
-    };
-    let old = base.map_or(&[][..], |b| &b.region);
-    lay_out(old, &kept, &fresh, used)
-}
-
-/// Seals the extents that changed, and the first part's, which carries the region's use.
-fn seal_extents(built: &mut [(u16, Vec<Built>)], layout: &Layout, touched_unix_ns: Option<i64>) {
-    for (i, (slot, parts)) in built.iter_mut().enumerate() {
-        for (j, b) in parts.iter_mut().enumerate() {
-            let Some(opened) = &b.opened else { continue };
-            let mut extent =
-                layout.extents.get(&(*slot, b.part.number)).copied().unwrap_or_default();
-            extent.region_used = if i == 0 && j == 0 { layout.used } else { 0 };
-            extent.mtime_unix_ns = touched_unix_ns.unwrap_or(opened.extent.mtime_unix_ns);
-            b.part.extent = extent.seal(&opened.cipher);
-        }
-    }
 }

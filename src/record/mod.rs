@@ -20,6 +20,7 @@ mod open;
 mod region;
 pub mod seal;
 mod commit;
+mod assemble;
 mod capsules;
 pub mod external;
 pub mod check;

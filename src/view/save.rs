@@ -1,7 +1,6 @@
 //! From a draft to the bucket: what was saved is merged into the record, sections that the user
 //! does not see stay as they are, and of two savers nobody loses a text.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,35 +8,31 @@ use tokio::sync::MutexGuard;
 
 use super::draft::Text;
 use super::file::Held;
-use super::folder::{Edit, Gone, Overlay, place_of};
+use super::folder::{Edit, Overlay, place_of};
 use super::node::{Node, Spot, Stands};
-use super::sight::{Rendered, Seen, parts_of};
-use super::{Ino, Invalidation, View, locked};
+use super::sight::{Rendered, Seen};
+use super::{Invalidation, View, locked};
 use crate::error::{Error, Kind, Result};
-use crate::key::hash;
 use crate::record::directory::Entry;
-use crate::record::external::BodySource;
-use crate::record::format::{FormatId, Measure, Merged, SectionText, Slot, merge, take_apart};
-use crate::record::head::Content;
-use crate::record::{Body, Committed, Located, PolicyRef, Record, RecordId, Sight, SlotWrite};
+use crate::record::{Committed, Located, PolicyRef, Record, RecordId};
 
 /// A longer text is one opaque section: cutting it would need it in memory several times.
-const CUT_MAX_BYTES: u64 = super::draft::MEMORY_MAX_BYTES;
+pub(super) const CUT_MAX_BYTES: u64 = super::draft::MEMORY_MAX_BYTES;
 /// How often a save is made again on top of somebody else's.
 const TRIES_MAX: u32 = 16;
 
 /// A text to be committed, and the state that it was taken in.
 pub(super) struct Pending {
-    text: Text,
-    base: Option<Arc<Rendered>>,
-    edits: u64,
-    mtime_unix_ns: i64,
+    pub(super) text: Text,
+    pub(super) base: Option<Arc<Rendered>>,
+    pub(super) edits: u64,
+    pub(super) mtime_unix_ns: i64,
     /// Whether a program set that time: then the whole file shows it, not only what is changed.
-    is_mtime_set: bool,
+    pub(super) is_mtime_set: bool,
 }
 
 /// How a save onto a record ended.
-enum Onto {
+pub(super) enum Onto {
     Done(Arc<Record>),
     /// Somebody else changed the same section: the text belongs into a file of its own.
     Conflict,
@@ -209,24 +204,6 @@ impl View {
         self.records.create(located, format as u8, policy, writes).await
     }
 
-    /// Cuts a new text into the sections that it fills.
-    fn cut(&self, name: &[u8], pending: &Pending) -> (FormatId, Vec<SlotWrite>) {
-        match &pending.text {
-            Text::Memory(bytes) if bytes.len() as u64 <= CUT_MAX_BYTES => {
-                let rules = self.rules.clone().with_seed(hash::random());
-                let name = String::from_utf8_lossy(name);
-                let (format, sections) = take_apart(bytes, &name, &rules);
-                let writes = sections
-                    .into_iter()
-                    .map(|(slot, text)| write_of(format, slot, &text, pending.mtime_unix_ns, false))
-                    .collect::<Vec<_>>();
-                let writes = if writes.is_empty() { vec![whole(pending)] } else { writes };
-                (format, writes)
-            }
-            Text::Memory(_) | Text::Spool(_) => (FormatId::Opaque, vec![whole(pending)]),
-        }
-    }
-
     /// Commits a text onto the record that the node stands for.
     async fn save_over(
         &self,
@@ -263,7 +240,7 @@ impl View {
         self.edit(&folder, Edit::Put { name, entry }).await
     }
 
-    async fn save_onto(
+    pub(super) async fn save_onto(
         &self,
         located: Located,
         policy: &PolicyRef,
@@ -294,149 +271,6 @@ impl View {
         }
         Err(Error::new(Kind::Conflict, "the record is changed by others all the time")
             .hint("save again"))
-    }
-
-    /// Decides what to write; `None` when somebody else changed the same section meanwhile.
-    async fn plan(
-        &self,
-        policy: &PolicyRef,
-        record: &Record,
-        current: Option<&Rendered>,
-        pending: &Pending,
-    ) -> Result<Option<(FormatId, Vec<SlotWrite>)>> {
-        let (Some(current), Text::Memory(bytes)) = (current, &pending.text) else {
-            return self.plan_whole(policy, record, pending).await;
-        };
-        let base = pending.base.as_deref().unwrap_or(current);
-        if base.format == FormatId::Opaque && self.commands(policy, FormatId::Opaque).await? {
-            // It may have become a record that can be cut.
-            let is_clash =
-                contents(&base.record, Slot::DOCUMENTS) != contents(record, Slot::DOCUMENTS);
-            return if is_clash { Ok(None) } else { Ok(Some(self.cut(b"", pending))) };
-        }
-        let rules = self.rules.clone().with_seed(hash::random());
-        let merged = merge(base.format, &base.base, &base.visible, bytes, &rules);
-        let mut merged = match merged {
-            Ok(merged) => merged,
-            // Whoever sees and may write all of it loses nothing when it becomes something else.
-            Err(e) if e.kind() == Kind::Usage && self.commands(policy, base.format).await? => {
-                return Ok(Some(self.cut(b"", pending)));
-            }
-            Err(e) => return Err(e),
-        };
-        self.leave_out_spacing(policy, &mut merged).await?;
-        if base.record.object_hash() != record.object_hash()
-            && !combine(base, current, &mut merged.changed)
-        {
-            return Ok(None);
-        }
-        let format = base.format;
-        let write = |append| {
-            move |(slot, text): (&Slot, &SectionText)| {
-                write_of(format, *slot, text, pending.mtime_unix_ns, append)
-            }
-        };
-        let changed = merged.changed.iter().map(write(false));
-        Ok(Some((format, changed.chain(merged.appended.iter().map(write(true))).collect())))
-    }
-
-    /// A tool that prints a file anew changes the white space of every section; of those that the
-    /// user may not write, nothing is lost.
-    async fn leave_out_spacing(&self, policy: &PolicyRef, merged: &mut Merged) -> Result<()> {
-        for slot in std::mem::take(&mut merged.respaced) {
-            if self.sights(policy, slot).await?.1 != Sight::Open {
-                merged.changed.remove(&slot);
-            }
-        }
-        Ok(())
-    }
-
-    /// A long text replaces everything, which only somebody may who sees and writes everything.
-    async fn plan_whole(
-        &self,
-        policy: &PolicyRef,
-        record: &Record,
-        pending: &Pending,
-    ) -> Result<Option<(FormatId, Vec<SlotWrite>)>> {
-        let format = crate::record::format_of(record.head.profile)?;
-        if !self.commands(policy, format).await? {
-            return Err(Error::new(Kind::Denied, "the text is too long for this record")
-                .because("it would replace sections that you may not see or write"));
-        }
-        Ok(Some(self.cut(b"", pending)))
-    }
-
-    /// Commits a text under a name that was taken away just before: onto the record that stood
-    /// there, so that its hidden sections stay.
-    async fn save_returning(
-        &self,
-        node: &Arc<Node>,
-        folder: &Arc<Node>,
-        name: &[u8],
-        gone: &Gone,
-        pending: &Pending,
-    ) -> Result<Option<Arc<Record>>> {
-        let (_, policy) = place_of(folder)?;
-        let located = gone.entry.located;
-        let backup = match &gone.moved_to {
-            Some((parent, backup_name)) => self.backup_of(*parent, backup_name, located).await?,
-            None => None,
-        };
-        let record = match self.save_onto(located, &policy, pending).await? {
-            Onto::Done(record) => record,
-            Onto::Conflict => {
-                self.save_conflict(node, &policy, pending).await?;
-                return Ok(None);
-            }
-        };
-        if let Some(backup) = backup {
-            self.save_backup(backup, &policy).await?;
-        }
-        let now = self.entry(folder, name, Duration::MAX).await?;
-        if now.is_none_or(|e| e.located != located) {
-            let entry =
-                Entry { located, profile: record.head.profile, policy: gone.entry.policy.clone() };
-            self.edit(folder, Edit::Put { name: name.to_vec(), entry }).await?;
-        }
-        locked(&self.tree).unbind(located.record);
-        self.settle(node, folder, name, located, policy);
-        Ok(Some(record))
-    }
-
-    /// Returns the file that a record was moved away to, with the text that the user sees of it.
-    async fn backup_of(
-        &self,
-        parent: Ino,
-        name: &[u8],
-        located: Located,
-    ) -> Result<Option<Backup>> {
-        let Ok(node) = self.child(parent, name).await else { return Ok(None) };
-        if !matches!(node.stands(), Stands::Record { located: l, .. } if l == located) {
-            return Ok(None);
-        }
-        let text = self.text_of(&node).await?;
-        Ok(Some(Backup { parent, name: name.to_vec(), text }))
-    }
-
-    /// Gives the name that a record was moved away to a record of its own, with the text that the
-    /// user saw: the record itself went back to its old name.
-    async fn save_backup(&self, backup: Backup, policy: &PolicyRef) -> Result<()> {
-        let folder = self.node(backup.parent)?;
-        let (place, _) = place_of(&folder)?;
-        let located = Located { birth: place.record, record: RecordId::random() };
-        let now = crate::clock::now_unix_ns();
-        let pending = Pending {
-            text: backup.text,
-            base: None,
-            edits: 0,
-            mtime_unix_ns: now,
-            is_mtime_set: false,
-        };
-        let record = self.create_record(located, policy, &backup.name, &pending).await?;
-        let entry = Entry { located, profile: record.head.profile, policy: None };
-        self.edit(&folder, Edit::Put { name: backup.name.clone(), entry }).await?;
-        self.invalidate(Invalidation::Entry { parent: backup.parent, name: backup.name });
-        Ok(())
     }
 
     /// Merges a text into the record that an entry stands for, as when a file is renamed over it.
@@ -475,62 +309,5 @@ impl View {
             max_age = Duration::ZERO;
         }
         Err(Error::new(Kind::Conflict, "the record is changed by others all the time"))
-    }
-}
-
-struct Backup {
-    parent: Ino,
-    name: Vec<u8>,
-    text: Text,
-}
-
-/// Combines what this save changes with what somebody else changed in the same sections since
-/// `base`, element by element; false when both changed the same element.
-fn combine(base: &Rendered, current: &Rendered, changed: &mut BTreeMap<Slot, SectionText>) -> bool {
-    let empty = SectionText::default();
-    changed.iter_mut().all(|(slot, ours)| {
-        if contents(&base.record, *slot) == contents(&current.record, *slot) {
-            return true;
-        }
-        let of = |r: &Rendered| r.base.get(slot).unwrap_or(&empty).clone();
-        match SectionText::combine(&of(base), ours, &of(current)) {
-            Some(both) => {
-                *ours = both;
-                true
-            }
-            None => false,
-        }
-    })
-}
-
-fn contents(record: &Record, slot: Slot) -> Vec<&Content> {
-    parts_of(record, slot).iter().map(|p| &p.content).collect()
-}
-
-fn write_of(
-    format: FormatId,
-    slot: Slot,
-    text: &SectionText,
-    mtime_unix_ns: i64,
-    append: bool,
-) -> SlotWrite {
-    let body = if text.is_empty() { Vec::new() } else { text.encode(format) };
-    let measure = text.measure();
-    SlotWrite { slot: slot.0, body: Body::Bytes(body), measure, mtime_unix_ns, append }
-}
-
-/// Writes a text as the one section of an opaque file.
-fn whole(pending: &Pending) -> SlotWrite {
-    let text_len = pending.text.len();
-    let body = match &pending.text {
-        Text::Memory(bytes) => Body::Bytes(bytes.to_vec()),
-        Text::Spool(spool) => Body::Source(spool.clone() as Arc<dyn BodySource>),
-    };
-    SlotWrite {
-        slot: Slot::DOCUMENTS.0,
-        body,
-        measure: Measure { text_len, ..Measure::default() },
-        mtime_unix_ns: pending.mtime_unix_ns,
-        append: false,
     }
 }

@@ -1,0 +1,164 @@
+//! Opening files and making new ones.
+
+use super::draft::Draft;
+use super::file::{Held, OpenFile, Writing};
+use super::folder::{Overlay, place_of};
+use super::listing::attr_with;
+use super::local::is_local_name;
+use super::node::{Node, Spot, Stands};
+use super::{Access, Attr, Ino, Invalidation, NodeKind, Opened, View, locked};
+use crate::clock::now_unix_ns;
+use crate::error::{Error, Kind, Result};
+use crate::record::Sight;
+use crate::record::directory::check_name;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl View {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// `Denied` when nothing in the view can be written and it is opened for that;
+    /// `CredentialExpired`, `Integrity` as the record says.
+    pub async fn open(&self, ino: Ino, access: Access) -> Result<Opened> {
+        let node = self.node(ino)?;
+        if node.kind == NodeKind::Directory {
+            return Err(Error::new(Kind::IsDirectory, "this is a folder"));
+        }
+        let mut keep_cache = true;
+        if let Stands::Record { located, policy } = node.stands() {
+            let seen = self.see(located, &policy, self.options.attr_ttl).await?;
+            if access.write {
+                self.check_writable(self.may_write_any(&policy, seen.format).await?)?;
+            }
+            if access.read && seen.open.is_empty() {
+                return Err(Error::new(Kind::Denied, "the record is closed to you"));
+            }
+            keep_cache = self.note_version(&node, *seen.record.object_hash());
+        }
+        if access.write && access.truncate {
+            self.change(&node, |draft| draft.set_len(0)).await?;
+            keep_cache = false;
+        }
+        Ok(self.hand_out(node, access, keep_cache))
+    }
+
+    pub(super) fn check_writable(&self, sight: Sight) -> Result<()> {
+        match sight {
+            Sight::Open => Ok(()),
+            Sight::Closed => Err(Error::new(Kind::Denied, "you may not change this record")),
+            Sight::Expired => {
+                Err(Error::new(Kind::CredentialExpired, "you may not change this record")
+                    .because("the certificate behind your attribute has ended"))
+            }
+        }
+    }
+
+    /// Notes which version the kernel will see; says whether it is the one that it saw last.
+    fn note_version(&self, node: &Node, version: [u8; 32]) -> bool {
+        let mut shown = locked(&node.file.shown);
+        let is_same = *shown == Some(version);
+        let is_first = shown.is_none();
+        *shown = Some(version);
+        drop(shown);
+        if !is_same {
+            node.file.drop_rendered();
+            node.forget_attr();
+            if !is_first {
+                self.invalidate(Invalidation::Inode(node.ino));
+            }
+        }
+        is_same
+    }
+
+    fn hand_out(&self, node: Arc<Node>, access: Access, keep_cache: bool) -> Opened {
+        let handle = self.new_handle();
+        node.file.handles.fetch_add(1, Ordering::Relaxed);
+        locked(&self.files).insert(handle, Arc::new(OpenFile { node, access }));
+        Opened { handle, keep_cache, read_only: !access.write }
+    }
+
+    /// Makes a file, or opens the one of that name.
+    ///
+    /// # Errors
+    /// `Exists` when it is there and `exclusive` is asked for; `Denied` when the folder's policy
+    /// lets the user not add.
+    pub async fn create(
+        &self,
+        parent: Ino,
+        name: &[u8],
+        exclusive: bool,
+        mode: u16,
+    ) -> Result<(Attr, Opened)> {
+        check_name(name)?;
+        let access = Access { read: true, write: true, truncate: false, append: false };
+        match self.child(parent, name).await {
+            Ok(_) if exclusive => return Err(Error::new(Kind::Exists, "the name exists already")),
+            Ok(node) => {
+                let opened = self.open(node.ino, access).await?;
+                let attr = self.attr_of(&node).await?;
+                locked(&self.tree).refer(&node);
+                return Ok((attr, opened));
+            }
+            Err(e) if e.kind() == Kind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+        let folder = self.node(parent)?;
+        let stands = if is_local_name(name) { Stands::Local } else { Stands::Fresh };
+        if stands == Stands::Fresh && !self.comes_back(&folder, name) {
+            self.check_add(&folder).await?;
+            self.check_not_hidden(&folder, name).await?;
+        }
+        let node = self.add_here(&folder, name, stands);
+        node.set_mode(mode);
+        let attr = self.draft_attr(&node).unwrap_or_else(|| attr_with(&node, 0, 0));
+        locked(&self.tree).refer(&node);
+        Ok((attr, self.hand_out(node, access, false)))
+    }
+
+    /// Adds an empty file that is only here. A name that was taken away stays remembered in the
+    /// new node, so that its record is found when the file is committed.
+    fn add_here(&self, folder: &Node, name: &[u8], stands: Stands) -> Arc<Node> {
+        let spot = Spot { parent: folder.ino, name: name.to_vec() };
+        let node = locked(&self.tree).add(NodeKind::File, spot, stands);
+        let edits = u64::from(!matches!(node.stands(), Stands::Local));
+        *locked(&node.file.held) = Held::Draft(Writing {
+            draft: Draft::of(b""),
+            base: None,
+            edits,
+            saved: 0,
+            mtime_unix_ns: now_unix_ns(),
+        });
+        if let Some(Overlay::Gone(gone)) = folder.folder.overlay(name) {
+            *locked(&node.file.returning) = Some(gone);
+        }
+        folder.folder.set_overlay(name, Overlay::Here(node.ino));
+        node
+    }
+
+    fn comes_back(&self, folder: &Node, name: &[u8]) -> bool {
+        matches!(folder.folder.overlay(name), Some(Overlay::Gone(_)))
+    }
+
+    pub(super) async fn check_add(&self, folder: &Node) -> Result<()> {
+        let (_, policy) = place_of(folder)?;
+        let bound = self.records.realm().policy(&policy.hash, policy.patient.as_ref()).await?;
+        match self.records.sight(&bound.add) {
+            Sight::Open => Ok(()),
+            Sight::Closed => Err(Error::new(Kind::Denied, "you may not add files to this folder")
+                .because(format!("it needs {}", bound.add))),
+            Sight::Expired => {
+                Err(Error::new(Kind::CredentialExpired, "you may not add files to this folder")
+                    .because("the certificate behind your attribute has ended"))
+            }
+        }
+    }
+
+    /// A name whose record is closed to the user as a whole is taken, and he may not replace it.
+    async fn check_not_hidden(&self, folder: &Node, name: &[u8]) -> Result<()> {
+        if self.entry(folder, name, self.options.attr_ttl).await?.is_some() {
+            return Err(Error::new(Kind::Denied, "the name is taken by a record closed to you"));
+        }
+        Ok(())
+    }
+}
