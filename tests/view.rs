@@ -10,6 +10,8 @@ use bytes::Bytes;
 use chartfs::demo::patients::patient;
 use chartfs::error::Kind;
 use chartfs::key::credential::Credential;
+use chartfs::record::DIRECTORY_PROFILE;
+use chartfs::record::directory::{Edit, Entry};
 use chartfs::store::Bucket;
 use chartfs::view::{Access, Ino, RenameMode, View, ViewOptions};
 use support::{TestRealm, USERS};
@@ -414,4 +416,18 @@ async fn what_was_only_listed_is_forgotten_with_the_listing() {
     other.forget(entries[19].attr.ino, 1);
     other.tidy().await.unwrap();
     assert_eq!(other.nodes(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_contains_itself_is_left_out_and_not_entered() {
+    let realm = TestRealm::found(Bucket::memory()).await;
+    let records = realm.records("doctor").await;
+    let itself = Entry { located: realm.root, profile: DIRECTORY_PROFILE, policy: None };
+    let put = Edit::Put { name: b"loop".to_vec(), entry: itself };
+    records.edit_names(realm.root, &realm.policy, &[put]).await.unwrap().remove(0).unwrap();
+    let doctor = drive(&realm, "doctor").await;
+    save(&doctor, "/note.txt", b"text").await.unwrap();
+    assert_eq!(doctor.resolve("/loop").await.unwrap_err().kind(), Kind::Integrity);
+    let names: Vec<_> = doctor.list_path("/").await.unwrap().into_iter().map(|e| e.name).collect();
+    assert_eq!(names, [b"note.txt"]);
 }

@@ -290,8 +290,16 @@ impl View {
             if entry.policy.is_none() {
                 listed[usize::from(entry.profile)] = Some(is_listed);
             }
-            if is_listed && folder.folder.overlay(name).is_none() {
-                nodes.push((name.clone(), self.node_of(folder, name, entry)?));
+            if !is_listed || folder.folder.overlay(name).is_some() {
+                continue;
+            }
+            match self.node_of(folder, name, entry) {
+                Ok(node) => nodes.push((name.clone(), node)),
+                // One bad entry must not close the folder to everybody.
+                Err(error) if error.kind() == Kind::Integrity => {
+                    tracing::error!(record = %entry.located.record, %error, "an entry is left out");
+                }
+                Err(error) => return Err(error),
             }
         }
         Ok(nodes)

@@ -1,4 +1,4 @@
-//! Names that come, go and change: folders are made and removed, files renamed and unlinked.
+//! Renaming: moving names, and merging a text into the record that has the name already.
 //!
 //! Programs save in four ways: into the file, by a new file renamed over it, by renaming it away
 //! and making it anew, by unlinking it and making it anew. In the last three the new file holds
