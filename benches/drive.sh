@@ -16,17 +16,6 @@ export XDG_DATA_HOME=$dir/data XDG_CONFIG_HOME=$dir/config
 bucket=file://$dir/bucket
 mkdir -p "$dir/chartfs" "$dir/gocryptfs" "$dir/cipher"
 
-cat >"$dir/policy.toml" <<'TOML'
-[folder]
-list = "clerk@bench"
-add = "clerk@bench"
-remove = "clerk@bench"
-manage = "clerk@bench"
-[default]
-read = "clerk@bench"
-write = "clerk@bench"
-TOML
-
 cat >"$dir/do" <<SH
 #!/usr/bin/env bash
 case "\$1.\$2" in
@@ -51,17 +40,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-found() {
-    local quiet=(--no-passphrase)
-    "$chartfs" init "$bucket" --admin "$dir/admin" "${quiet[@]}"
-    "$chartfs" authority new bench --kind hospital --realm "$bucket" --admin "$dir/admin" --out "$dir/bench" "${quiet[@]}"
-    "$chartfs" user new clerk --realm "$bucket" --out "$dir/clerk" "${quiet[@]}"
-    "$chartfs" user show --request "$dir/clerk" >"$dir/request"
-    "$chartfs" authority issue --authority-file "$dir/bench" --to "$dir/request" --realm "$bucket" clerk >"$dir/grant"
-    "$chartfs" credential add "$dir/grant" --credential "$dir/clerk" --realm "$bucket"
-    "$chartfs" policy set / "$dir/policy.toml" --realm "$bucket" --as-admin "$dir/admin"
-}
-found >"$dir/log" 2>&1 || { cat "$dir/log" >&2; exit 1; }
+. "$here/realm.sh"
 
 run() { # name
     export MOUNT_CMD="$dir/do $1 mount" UMOUNT_CMD="$dir/do $1 umount" FS_PID_CMD="$dir/do $1 pids"
