@@ -5,13 +5,14 @@
 mod support;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use chartfs::demo::patients::patient;
 use chartfs::error::Kind;
 use chartfs::key::credential::Credential;
-use chartfs::record::DIRECTORY_PROFILE;
 use chartfs::record::directory::{Edit, Entry};
+use chartfs::record::{Committed, DIRECTORY_PROFILE};
 use chartfs::store::Bucket;
 use chartfs::view::{Access, Ino, RenameMode, View, ViewOptions};
 use support::{TestRealm, USERS};
@@ -430,4 +431,35 @@ async fn a_folder_that_contains_itself_is_left_out_and_not_entered() {
     assert_eq!(doctor.resolve("/loop").await.unwrap_err().kind(), Kind::Integrity);
     let names: Vec<_> = doctor.list_path("/").await.unwrap().into_iter().map(|e| e.name).collect();
     assert_eq!(names, [b"note.txt"]);
+}
+
+// Whoever could add to a folder before its owner closed it still holds a certificate for the old
+// policy. With it he commits the folder's head as it was, so that everything written after goes
+// out under the old policy again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_does_not_go_back_to_a_policy_that_was_replaced() {
+    let policy = support::POLICY
+        .replace("owner@ana", "owner@{patient}")
+        .replace("list = \"physician@st-mary", "list = \"owner@ana or physician@st-mary");
+    let realm = TestRealm::found_with(Bucket::memory(), &policy).await;
+    let doctor = drive(&realm, "doctor").await;
+    let folder = doctor.make_dir(Ino::ROOT, b"ana", 0o700).await.unwrap();
+    let old = doctor.policy_of(folder.ino).unwrap();
+    save(&doctor, "/ana/r.txt", b"text").await.unwrap();
+    let root = doctor.records().find(realm.root, &realm.policy, b"ana", Duration::ZERO);
+    let located = root.await.unwrap().entry.unwrap().located;
+
+    let ana = drive(&realm, "ana").await;
+    let hers = ana.resolve("/ana").await.unwrap().ino;
+    let closed = policy.replace("pharmacist@board or ", "");
+    ana.set_policy(hers, &closed).await.unwrap();
+
+    let insider = realm.records("doctor").await;
+    let base = insider.load(located, &old, Duration::ZERO).await.unwrap();
+    let back = insider.commit(&base, DIRECTORY_PROFILE, &old, Vec::new(), false).await.unwrap();
+    assert!(matches!(back, Committed::Done(_)), "nothing but the readers' memory stops it");
+    let options = ViewOptions { attr_ttl: Duration::ZERO, ..ViewOptions::default() };
+    let again = View::of(ana.records().clone(), options).await.unwrap();
+    let e = again.list_path("/ana").await.unwrap_err();
+    assert_eq!(e.kind(), Kind::Integrity);
 }

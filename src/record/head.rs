@@ -162,7 +162,8 @@ impl Head {
             content: first_8(&p.content.hash(&self.realm, self.record, slot, p.number)),
         });
         let sections = sections.collect();
-        Mark { version: self.version, object_hash, profile: self.profile, sections }
+        let (version, profile, policy) = (self.version, self.profile, self.policies[0].hash);
+        Mark { version, object_hash, profile, policy, sections }
     }
 
     /// Returns the bytes of the head without the committer's statement.

@@ -29,6 +29,8 @@ pub struct Mark {
     pub object_hash: [u8; 32],
     /// The profile.
     pub profile: u8,
+    /// The policy that it was committed under.
+    pub policy: [u8; 32],
     /// The parts that were ever written, in the order of the head.
     pub sections: Vec<SectionMark>,
 }
@@ -57,11 +59,11 @@ impl Mark {
         self.section(slot, 0).map_or(0, |s| s.version)
     }
 
-    /// Returns the stored bytes: version u64 | object hash 32 | profile u8 | any number of
+    /// Returns the stored bytes: version u64 | object hash 32 | profile u8 | policy 32 | any number of
     /// (slot u16 | part u16 | version u64 | first 8 bytes of the content's hash).
     fn to_bytes(&self) -> Vec<u8> {
         let mut w = Writer::new();
-        w.u64(self.version).bytes(&self.object_hash).u8(self.profile);
+        w.u64(self.version).bytes(&self.object_hash).u8(self.profile).bytes(&self.policy);
         for s in &self.sections {
             w.u16(s.slot).u16(s.part).u64(s.version).bytes(&s.content);
         }
@@ -70,13 +72,14 @@ impl Mark {
 
     fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut r = Reader::new(bytes, "a high-water mark");
-        let (version, object_hash, profile) = (r.u64()?, r.array()?, r.u8()?);
+        let (version, object_hash) = (r.u64()?, r.array()?);
+        let (profile, policy) = (r.u8()?, r.array()?);
         let mut sections = Vec::new();
         while r.remaining() > 0 {
             let (slot, part, version) = (r.u16()?, r.u16()?, r.u64()?);
             sections.push(SectionMark { slot, part, version, content: r.array()? });
         }
-        Ok(Self { version, object_hash, profile, sections })
+        Ok(Self { version, object_hash, profile, policy, sections })
     }
 }
 
@@ -276,6 +279,7 @@ mod tests {
             version,
             object_hash: [9; 32],
             profile: 2,
+            policy: [4; 32],
             sections: sections.clone(),
         };
         {

@@ -212,6 +212,7 @@ impl Records {
         let proof = self.prover.prove(&self.realm, located, &unchecked).await?;
         let mark = unchecked.mark();
         self.check_mark(located, &mark, &proof)?;
+        self.check_policy_mark(located, &mark).await?;
         let record = Record::new(located, unchecked, etag, &proof);
         let in_force = self.in_force(&record, in_force).await?;
         self.check_policies(&record, &in_force).await?;
@@ -232,6 +233,18 @@ impl Records {
             Some(seen) if now.version > seen.version => prove_follows(&seen, now, proof),
             _ => Ok(()),
         }
+    }
+
+    /// Refuses a record that was committed under a policy which the one seen before had replaced:
+    /// somebody whom the newer one shut out wants the older one back.
+    async fn check_policy_mark(&self, located: Located, now: &Mark) -> Result<()> {
+        let seen = self.marks.get(located.record)?.filter(|seen| seen.policy != now.policy);
+        let Some(seen) = seen else { return Ok(()) };
+        if self.realm.was_replaced_by(&seen.policy, &now.policy).await? {
+            return Ok(());
+        }
+        Err(Error::damaged("a record went back to a policy that was replaced")
+            .because(format!("record {}", located.record)))
     }
 
     /// Returns the policy in force in a directory: the one that its name was given, or one that
