@@ -15,6 +15,7 @@ use chartfs::record::directory::{Edit, Entry};
 use chartfs::record::{Committed, DIRECTORY_PROFILE};
 use chartfs::store::Bucket;
 use chartfs::view::{Access, Ino, RenameMode, View, ViewOptions};
+use futures::StreamExt;
 use support::{TestRealm, USERS};
 
 async fn drive(realm: &TestRealm, user: &str) -> Arc<View> {
@@ -462,4 +463,22 @@ async fn a_folder_does_not_go_back_to_a_policy_that_was_replaced() {
     let again = View::of(ana.records().clone(), options).await.unwrap();
     let e = again.list_path("/ana").await.unwrap_err();
     assert_eq!(e.kind(), Kind::Integrity);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_keeps_the_table_that_names_were_taken_from_once_a_minute() {
+    let realm = TestRealm::found(Bucket::memory()).await;
+    let doctor = drive(&realm, "doctor").await;
+    for i in 0..5 {
+        save(&doctor, &format!("/{i}.txt"), b"text").await.unwrap();
+    }
+    let tables = async || {
+        let kept = realm.bucket.list(&format!("h/{}/", realm.root.record));
+        kept.collect::<Vec<_>>().await.len()
+    };
+    assert_eq!(tables().await, 0, "adding loses nothing");
+    for i in 0..5 {
+        doctor.unlink(Ino::ROOT, format!("{i}.txt").as_bytes()).await.unwrap();
+    }
+    assert_eq!(tables().await, 1, "the table with all five names");
 }

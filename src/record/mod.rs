@@ -216,6 +216,8 @@ pub struct Records {
     /// Capsules that are being opened.
     opening: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
     own_capsules: Mutex<HashMap<Vec<EpochAttribute>, OwnCapsule>>,
+    /// When a table of a directory was kept last.
+    tables_kept: Mutex<LruCache<RecordId, Instant>>,
 }
 
 /// The hash of the capsule that this user made for a clause, once there is one.
@@ -238,6 +240,7 @@ impl Records {
             prover: Prover::new(),
             opening: Mutex::default(),
             own_capsules: Mutex::default(),
+            tables_kept: Mutex::new(LruCache::new(RECORDS_MAX)),
         }
     }
 

@@ -1,11 +1,12 @@
 //! Directories in use: finding a name, listing all, and changing some by compare-and-swap. Large
 //! directories are tries of records; only this module knows.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use futures::future::join_all;
 use futures::{StreamExt, TryStreamExt};
+use lru::LruCache;
 
 use super::commit::{Body, Committed, SlotWrite};
 use super::directory::{
@@ -23,6 +24,8 @@ use crate::realm::policy::NAMES;
 const TRIES_MAX: usize = 16;
 /// What the wait between tries grows from.
 const WAIT_MS: u64 = 3;
+/// How often the table of a directory is kept, at most, when names are taken from it.
+const TABLE_INTERVAL: Duration = Duration::from_secs(60);
 /// How many shards are fetched at once.
 const SHARDS_AT_ONCE: usize = 16;
 
@@ -295,18 +298,33 @@ impl Records {
             Node::Leaf(table)
         };
         let writes = vec![names_write(&node)?];
-        let keeps_history = edits.iter().any(Edit::keeps_history);
+        let located = folder.record.located;
+        let keeps_history = edits.iter().any(Edit::keeps_history) && self.is_table_due(located);
         let committed = self
             .commit(&folder.record, DIRECTORY_PROFILE, &folder.policy, writes, keeps_history)
             .await?;
         Ok(match committed {
             Committed::Done(record) => {
+                if keeps_history {
+                    self.lock_tables_kept().put(located.record, Instant::now());
+                }
                 // The next change begins with this table, and need not open and read it.
                 record.names.set(Arc::new(node)).ok();
                 Changed::Done(results)
             }
             Committed::Moved => Changed::Moved,
         })
+    }
+
+    /// Says whether the table of a directory is to be kept before it is replaced. One that was kept
+    /// a moment ago has all names but the newest; so `rm -r` does not keep a table for each name.
+    fn is_table_due(&self, located: Located) -> bool {
+        let kept = self.lock_tables_kept().get(&located.record).copied();
+        kept.is_none_or(|at| at.elapsed() >= TABLE_INTERVAL)
+    }
+
+    fn lock_tables_kept(&self) -> MutexGuard<'_, LruCache<RecordId, Instant>> {
+        self.tables_kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stores the entries of a leaf that is too large in shards. They are named by nothing until
