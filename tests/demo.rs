@@ -2,9 +2,13 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
+
 use chartfs::demo::realm::{enter, found};
+use chartfs::error::Kind;
 use chartfs::record::marks::Marks;
 use chartfs::store::Bucket;
+use chartfs::view::RenameMode;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_role_reads_another_file_at_the_same_path() {
@@ -31,4 +35,54 @@ async fn every_role_reads_another_file_at_the_same_path() {
     assert_eq!(distinct.len(), lengths.len(), "{lengths:?}");
     let longest = lengths.iter().max_by_key(|(_, n)| *n).unwrap();
     assert_eq!(longest.0, "patient");
+}
+
+// In the demonstration the pharmacist may change medications, may not add to the folder, and reads
+// sections that he may not write. His editor writes a new file beside the record all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_make_no_record_still_saves_by_a_new_file() {
+    let demo = found(Bucket::memory(), 1, |_| {}).await.unwrap();
+    let mut views = BTreeMap::new();
+    for role in demo.roles {
+        let view = enter(&demo.bucket, &demo.genesis, role.credential, Marks::in_memory());
+        views.insert(role.name, view.await.unwrap());
+    }
+    let path = format!("/{}/record.json", demo.folders[0]);
+    let text = async |who: &str, marks: &str| {
+        let mut text = Vec::new();
+        let take = |piece: bytes::Bytes| {
+            text.extend_from_slice(&piece);
+            Ok(())
+        };
+        views[who].read_path(&path, take).await.unwrap();
+        (
+            String::from_utf8(text.clone()).unwrap(),
+            String::from_utf8(text).unwrap().matches(marks).count(),
+        )
+    };
+    for (who, name) in [
+        ("pharmacist", "sedAb12Cd"),
+        ("pharmacist", ".record.json.Ab12Cd"),
+        ("physician", "tmp"),
+        ("physician", "record.json.1"),
+    ] {
+        let view = &views[who];
+        let folder = view.resolve(&demo.folders[0]).await.unwrap().ino;
+        let (seen, before) = text(who, "\"stopped\"").await;
+        let medication = seen.find("\"MedicationRequest\"").unwrap();
+        let status = medication + seen[medication..].find("\"active\"").unwrap();
+        let edited = [&seen[..status], "\"stopped\"", &seen[status + 8..]].concat();
+        view.write_path(folder, name.as_bytes(), edited.as_bytes()).await.unwrap();
+        let replace = RenameMode::Replace;
+        view.rename(folder, name.as_bytes(), folder, b"record.json", replace).await.unwrap();
+        assert_eq!(text(who, "\"stopped\"").await, (edited.clone(), before + 1), "{who} {name}");
+    }
+    // A file of its own is refused when it is closed, or made, and not kept quietly.
+    let (seen, _) = text("physician", "").await;
+    for (who, name) in [("physician", "copy.json"), ("pharmacist", "copy.json")] {
+        let view = &views[who];
+        let folder = view.resolve(&demo.folders[0]).await.unwrap().ino;
+        let e = view.write_path(folder, name.as_bytes(), seen.as_bytes()).await.unwrap_err();
+        assert_eq!(e.kind(), Kind::Denied, "{who}");
+    }
 }

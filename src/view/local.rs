@@ -27,9 +27,44 @@ pub(super) fn is_local_name(name: &[u8]) -> bool {
         || (starts(b".") && ends(b".swpx"))
 }
 
+/// Says whether a file of this name looks like the new text of `other`, written beside it to be
+/// renamed over it: `.record.json.Ab12Cd` of rsync, `record.json.new`.
+pub(super) fn stands_in_for(name: &[u8], other: &[u8]) -> bool {
+    name.len() > other.len() && !other.is_empty() && name.windows(other.len()).any(|w| w == other)
+}
+
+/// Says whether a file of this name looks like a new text to be renamed over whatever file:
+/// `sedAb12Cd` of sed, `tmp`, `tmp.Ab12Cd` of mktemp, `x.new`.
+pub(super) fn is_stand_in_name(name: &[u8]) -> bool {
+    let is_sed = name
+        .strip_prefix(b"sed")
+        .is_some_and(|rest| rest.len() == 6 && rest.iter().all(u8::is_ascii_alphanumeric));
+    let ends = |tail: &[u8]| name.len() > tail.len() && name.ends_with(tail);
+    is_sed
+        || matches!(name, b"tmp" | b"temp" | b"new")
+        || name.starts_with(b"tmp.")
+        || ends(b".new")
+        || ends(b".temp")
+        || ends(b".part")
+}
+
 #[cfg(test)]
 mod tests {
-    use super::is_local_name;
+    use super::{is_local_name, is_stand_in_name, stands_in_for};
+
+    #[test]
+    fn new_texts_of_files_are_known_by_their_names() {
+        for name in ["sedAb12Cd", "tmp", "tmp.Ab12Cd34Ef", "x.new", "x.part"] {
+            assert!(is_stand_in_name(name.as_bytes()), "{name}");
+        }
+        for name in ["sedation", "sedAb12Cd3", "template", "news", "record.json", ".new"] {
+            assert!(!is_stand_in_name(name.as_bytes()), "{name}");
+        }
+        assert!(stands_in_for(b".record.json.Ab12Cd", b"record.json"));
+        assert!(stands_in_for(b"record.json.1", b"record.json"));
+        assert!(!stands_in_for(b"record.json", b"record.json"));
+        assert!(!stands_in_for(b"other.json", b"record.json"));
+    }
 
     #[test]
     fn locks_swap_files_and_backups_stay_here() {

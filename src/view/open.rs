@@ -4,7 +4,7 @@ use super::draft::Draft;
 use super::file::{Held, OpenFile, Writing};
 use super::folder::{Overlay, place_of};
 use super::listing::attr_with;
-use super::local::is_local_name;
+use super::local::{is_local_name, is_stand_in_name, stands_in_for};
 use super::node::{Node, Spot, Stands};
 use super::{Access, Attr, Ino, Invalidation, NodeKind, Opened, View, locked};
 use crate::clock::now_unix_ns;
@@ -104,10 +104,15 @@ impl View {
             Err(e) => return Err(e),
         }
         let folder = self.node(parent)?;
-        let stands = if is_local_name(name) { Stands::Local } else { Stands::Fresh };
+        let mut stands = if is_local_name(name) { Stands::Local } else { Stands::Fresh };
         if stands == Stands::Fresh && !self.comes_back(&folder, name) {
-            self.check_add(&folder).await?;
             self.check_not_hidden(&folder, name).await?;
+            match self.check_add(&folder).await {
+                Err(e) if e.kind() == Kind::Denied && self.is_stand_in(&folder, name).await? => {
+                    stands = Stands::Local;
+                }
+                checked => checked?,
+            }
         }
         let node = self.add_here(&folder, name, stands);
         node.set_mode(mode);
@@ -152,6 +157,17 @@ impl View {
                     .because("the certificate behind your attribute has ended"))
             }
         }
+    }
+
+    /// Says whether a new file is the text of another one, written beside it to be renamed over it.
+    /// Who may change a record but make none like it, or none at all, saves that way too; so such
+    /// a file stays on this workstation until it is renamed.
+    pub(super) async fn is_stand_in(&self, folder: &Node, name: &[u8]) -> Result<bool> {
+        if is_stand_in_name(name) {
+            return Ok(true);
+        }
+        let table = self.table(folder, self.options.attr_ttl).await?;
+        Ok(table.0.keys().any(|other| stands_in_for(name, other)))
     }
 
     /// A name whose record is closed to the user as a whole is taken, and he may not replace it.

@@ -150,7 +150,13 @@ impl View {
         }
         let (located, policy) = place_of(&folder)?;
         let located = Located { birth: located.record, record: RecordId::random() };
-        let record = self.create_record(located, &policy, &name, pending).await?;
+        let record = match self.create_record(located, &policy, &name, pending).await {
+            Err(e) if e.kind() == Kind::Denied && self.is_stand_in(&folder, &name).await? => {
+                node.set_stands(Stands::Local);
+                return Ok(None);
+            }
+            made => made?,
+        };
         let entry = Entry { located, profile: record.head.profile, policy: None };
         let added =
             self.edit(&folder, Edit::Add { name: name.clone(), entry: entry.clone() }).await;
