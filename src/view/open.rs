@@ -11,6 +11,7 @@ use crate::clock::now_unix_ns;
 use crate::error::{Error, Kind, Result};
 use crate::record::Sight;
 use crate::record::directory::check_name;
+use crate::record::format::FormatId;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -163,6 +164,14 @@ impl View {
     /// Who may change a record but make none like it, or none at all, saves that way too; so such
     /// a file stays on this workstation until it is renamed.
     pub(super) async fn is_stand_in(&self, folder: &Node, name: &[u8]) -> Result<bool> {
+        let (_, policy) = place_of(folder)?;
+        let mut may_write = false;
+        for format in FormatId::ALL {
+            may_write |= self.may_write_any(&policy, format).await? == Sight::Open;
+        }
+        if !may_write {
+            return Ok(false);
+        }
         if is_stand_in_name(name) {
             return Ok(true);
         }
