@@ -41,6 +41,13 @@ async fn save(view: &View, path: &str, text: &[u8]) -> chartfs::error::Result<()
     view.write_path(parent, name.as_bytes(), text).await.map(|_| ())
 }
 
+/// A policy whose patient owns the folder that bears her name.
+fn patient_policy() -> String {
+    support::POLICY
+        .replace("owner@ana", "owner@{patient}")
+        .replace("list = \"physician@st-mary", "list = \"owner@ana or physician@st-mary")
+}
+
 fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
@@ -296,9 +303,7 @@ async fn an_expired_certificate_is_told_apart_from_a_closed_door() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_patient_owns_the_folder_and_sets_its_policy() {
-    let policy = support::POLICY
-        .replace("owner@ana", "owner@{patient}")
-        .replace("list = \"physician@st-mary", "list = \"owner@ana or physician@st-mary");
+    let policy = patient_policy();
     let realm = TestRealm::found_with(Bucket::memory(), &policy).await;
     let doctor = drive(&realm, "doctor").await;
     let folder = doctor.make_dir(Ino::ROOT, b"ana", 0o700).await.unwrap();
@@ -439,9 +444,7 @@ async fn a_folder_that_contains_itself_is_left_out_and_not_entered() {
 // out under the old policy again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_does_not_go_back_to_a_policy_that_was_replaced() {
-    let policy = support::POLICY
-        .replace("owner@ana", "owner@{patient}")
-        .replace("list = \"physician@st-mary", "list = \"owner@ana or physician@st-mary");
+    let policy = patient_policy();
     let realm = TestRealm::found_with(Bucket::memory(), &policy).await;
     let doctor = drive(&realm, "doctor").await;
     let folder = doctor.make_dir(Ino::ROOT, b"ana", 0o700).await.unwrap();
