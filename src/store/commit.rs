@@ -31,8 +31,8 @@ impl Bucket {
     /// is then unknown, and the caller settles it later in the same way.
     pub async fn put(&self, name: &ObjectName, bytes: Bytes, condition: Condition) -> Result<Put> {
         match &self.journal {
-            Some(journal) => self.put_in_journal(journal, name, bytes, condition).await,
-            None => self.put_now(name, bytes, condition).await,
+            Some(journal) => Box::pin(self.put_in_journal(journal, name, bytes, condition)).await,
+            None => Box::pin(self.put_now(name, bytes, condition)).await,
         }
     }
 

@@ -13,18 +13,13 @@ const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait.
 const WAIT_MAX: Duration = Duration::from_secs(30);
 
-/// What is known of the way to the bucket.
+/// The bucket does not answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Reach {
-    /// The last request was answered.
-    Online,
-    /// It was not.
-    Offline {
-        /// Since when, in seconds since 1970.
-        since_unix_s: i64,
-        /// What the last request failed with.
-        why: String,
-    },
+pub struct Offline {
+    /// Since when, in seconds since 1970.
+    pub since_unix_s: i64,
+    /// What the last request failed with.
+    pub why: String,
 }
 
 struct Down {
@@ -94,11 +89,9 @@ impl Link {
         wait.mul_f64(0.5 + random_unit() / 2.0)
     }
 
-    pub(super) fn reach(&self) -> Reach {
-        match &*self.lock() {
-            None => Reach::Online,
-            Some(down) => Reach::Offline { since_unix_s: down.since_unix_s, why: down.why.clone() },
-        }
+    pub(super) fn offline(&self) -> Option<Offline> {
+        let state = self.lock();
+        state.as_ref().map(|d| Offline { since_unix_s: d.since_unix_s, why: d.why.clone() })
     }
 }
 
@@ -116,13 +109,13 @@ mod tests {
         assert!(link.is_worth_asking());
         link.note(away()).unwrap_err();
         assert!(!link.is_worth_asking());
-        assert!(matches!(link.reach(), Reach::Offline { why, .. } if why == "unplugged"));
+        assert_eq!(link.offline().unwrap().why, "unplugged");
         link.lock().as_mut().unwrap().next_try = Instant::now();
         assert!(link.is_worth_asking());
         assert!(!link.is_worth_asking(), "one, not all of them");
         link.note(Ok(())).unwrap();
         assert!(link.is_worth_asking());
-        assert_eq!(link.reach(), Reach::Online);
+        assert_eq!(link.offline(), None);
     }
 
     #[test]
@@ -130,7 +123,7 @@ mod tests {
         let link = Link::default();
         let denied: crate::error::Result<()> = Err(Error::new(Kind::Denied, "no"));
         link.note(denied).unwrap_err();
-        assert_eq!(link.reach(), Reach::Online);
+        assert_eq!(link.offline(), None);
     }
 
     #[test]

@@ -52,7 +52,7 @@ mod journal;
 
 pub use backend::{Condition, Fetched, Listed, Object, Put, RequestCounts, Version};
 pub use journal::{Lifted, Pending};
-pub use link::Reach;
+pub use link::Offline;
 pub use location::{Location, Place};
 pub use name::{OBJECT_NAME_LEN_MAX_BYTES, ObjectName, SEGMENT_LEN_MAX_BYTES};
 pub use options::{DirectorySync, StoreOptions, Vars};
@@ -172,8 +172,8 @@ impl Bucket {
         self.fetch(name, Some(version), limit_bytes).await
     }
 
-    /// Reads an object whose name says what its bytes are: one that was read before is not asked
-    /// for again.
+    /// Reads an object whose name says what its bytes are, which `is_it` checks: one that was read
+    /// before is not asked for again.
     ///
     /// # Errors
     /// As [`Self::get`].
@@ -181,13 +181,18 @@ impl Bucket {
         &self,
         name: &ObjectName,
         limit_bytes: u64,
+        is_it: impl Fn(&[u8]) -> bool,
     ) -> Result<Option<Object>> {
-        match self.cache.as_ref().and_then(|cache| cache.get(name)) {
-            Some(Stored::Object(object)) if object.bytes.len() as u64 <= limit_bytes => {
-                Ok(Some(object))
+        let Some(cache) = &self.cache else { return self.get(name, limit_bytes).await };
+        match cache.get(name) {
+            Some(Stored::Object(o)) if o.bytes.len() as u64 <= limit_bytes && is_it(&o.bytes) => {
+                return Ok(Some(o));
             }
-            _ => self.get(name, limit_bytes).await,
+            // What is wrong on this disk may be right in the bucket.
+            Some(Stored::Object(_)) => cache.remove(name),
+            Some(Stored::Absent) | None => {}
         }
+        self.get(name, limit_bytes).await
     }
 
     async fn fetch(
@@ -197,11 +202,13 @@ impl Bucket {
         limit_bytes: u64,
     ) -> Result<Fetched> {
         let Some(journal) = &self.journal else {
-            return self.fetch_cached(name, unless, limit_bytes).await;
+            return Box::pin(self.fetch_cached(name, unless, limit_bytes)).await;
         };
         match journal.read(name, unless, limit_bytes)? {
             Reading::Answer(fetched) => Ok(fetched),
-            Reading::Ask(unless) => self.fetch_cached(name, unless.as_ref(), limit_bytes).await,
+            Reading::Ask(unless) => {
+                Box::pin(self.fetch_cached(name, unless.as_ref(), limit_bytes)).await
+            }
         }
     }
 

@@ -10,7 +10,7 @@
 //! what the bytes mean merges them ([`Bucket::lifted`], [`Bucket::drop_lifted`]).
 
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use tokio::sync::{Notify, mpsc, watch};
 use super::Bucket;
 use super::backend::{Condition, Fetched, Object, PART_LEN_BYTES, Put, Version, over_limit};
 use super::cache::Stored;
-use super::link::Reach;
+use super::link::Offline;
 use super::name::ObjectName;
 use super::upload::{Parts, Uploaded};
 use crate::clock::now_unix_s;
@@ -52,8 +52,8 @@ pub struct Pending {
     pub conflicts: usize,
     /// Why the bucket refuses the oldest, when it answers and does.
     pub refused: Option<String>,
-    /// Whether the bucket is reached.
-    pub reach: Reach,
+    /// Since when the bucket does not answer, when it does not.
+    pub offline: Option<Offline>,
 }
 
 /// Writes to one object that were taken aside.
@@ -62,6 +62,8 @@ pub struct Lifted {
     pub base: Option<Bytes>,
     /// What the last of them left.
     pub mine: Bytes,
+    /// A version under which nothing can be written any more.
+    pub version: Version,
     seqs: Vec<u64>,
 }
 
@@ -78,7 +80,7 @@ pub(super) struct Journal {
     file: JournalFile,
     queue: Mutex<Queue>,
     limit_bytes: u64,
-    folder: std::path::PathBuf,
+    path: PathBuf,
     wake: Notify,
     /// Counts what happened to the queue, for who waits for something.
     changes: watch::Sender<u64>,
@@ -118,12 +120,11 @@ impl Journal {
     fn open(path: &Path, limit_bytes: u64, is_write_back: bool) -> Result<Self> {
         let (file, entries) = JournalFile::open(path)?;
         let (conflicts, receiver) = mpsc::unbounded_channel();
-        let folder = path.parent().unwrap_or(Path::new("/")).to_owned();
         Ok(Self {
             file,
             queue: Mutex::new(Queue::new(entries)),
             limit_bytes,
-            folder,
+            path: path.to_owned(),
             wake: Notify::new(),
             changes: watch::Sender::new(0),
             refused: Mutex::default(),
@@ -310,7 +311,7 @@ impl Journal {
                 .because(format!("{} MiB wait for the bucket", pending >> 20))
                 .hint("wait until they are sent: chartfs status"));
         }
-        let Ok(disk) = nix::sys::statvfs::statvfs(&self.folder) else { return Ok(()) };
+        let Ok(disk) = nix::sys::statvfs::statvfs(&self.path) else { return Ok(()) };
         let free = disk.blocks_available().saturating_mul(disk.fragment_size());
         if free < size_bytes.saturating_add(FREE_MIN_BYTES) {
             return Err(Error::new(Kind::NoSpace, "the disk of the journal is full")
@@ -343,7 +344,7 @@ impl Journal {
         }
     }
 
-    fn pending(&self, reach: Reach) -> Pending {
+    fn pending(&self, offline: Option<Offline>) -> Pending {
         let refused = locked(&self.refused).clone();
         let queue = self.lock();
         Pending {
@@ -352,7 +353,7 @@ impl Journal {
             oldest_unix_s: queue.oldest_unix_s(),
             conflicts: queue.lifted_count(),
             refused,
-            reach,
+            offline,
         }
     }
 }
@@ -449,16 +450,16 @@ impl Bucket {
 
     /// Returns what waits on this workstation.
     pub fn pending(&self) -> Pending {
-        let reach = self.link.as_ref().map_or(Reach::Online, |link| link.reach());
+        let offline = self.link.as_ref().and_then(|link| link.offline());
         match &self.journal {
-            Some(journal) => journal.pending(reach),
+            Some(journal) => journal.pending(offline),
             None => Pending {
                 writes: 0,
                 size_bytes: 0,
                 oldest_unix_s: None,
                 conflicts: 0,
                 refused: None,
-                reach,
+                offline,
             },
         }
     }
@@ -468,12 +469,26 @@ impl Bucket {
         self.journal.as_ref().is_some_and(|j| j.lock().latest(name).is_some())
     }
 
-    /// Waits until the bucket has everything, or for `limit`; returns what it does not have.
+    /// Says whether a write is acknowledged when it is in the journal.
+    pub fn is_write_back(&self) -> bool {
+        self.journal.as_ref().is_some_and(|j| j.is_write_back)
+    }
+
+    /// Returns the file of the journal, when there is one.
+    pub fn journal_path(&self) -> Option<&Path> {
+        self.journal.as_ref().map(|j| j.path.as_path())
+    }
+
+    /// Waits until the bucket has everything, as long as it answers and for `limit` at most;
+    /// returns the number of writes that it does not have.
     pub async fn drain_journal(&self, limit: Duration) -> usize {
         let Some(journal) = &self.journal else { return 0 };
         let mut changes = journal.changes.subscribe();
         journal.wake.notify_one();
-        let wait = async { while journal.lock().len() > 0 && changes.changed().await.is_ok() {} };
+        let is_away = || self.link.as_ref().is_some_and(|link| link.offline().is_some());
+        let wait = async {
+            while journal.lock().len() > 0 && !is_away() && changes.changed().await.is_ok() {}
+        };
         let _ = tokio::time::timeout(limit, wait).await;
         journal.lock().len()
     }
@@ -498,7 +513,7 @@ impl Bucket {
         let (Some((last, entry)), Some(first)) = (last, seqs.first()) else { return Ok(None) };
         let base = journal.file.base(*first)?;
         let mine = journal.bytes_of(last, &entry)?;
-        Ok(Some(Lifted { base, mine, seqs }))
+        Ok(Some(Lifted { base, mine, version: Version::in_journal(last), seqs }))
     }
 
     /// Forgets writes that were taken aside and merged.
