@@ -308,6 +308,7 @@ impl Records {
         })?;
         let unchecked = UncheckedRecord::parse(&object.bytes)?;
         let record = Arc::new(self.admit(located, policy, unchecked, object.version).await?);
+        self.fetch_capsules(&record);
         self.keep(record.clone());
         Ok(record)
     }

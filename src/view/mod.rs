@@ -258,6 +258,16 @@ impl View {
         }))
     }
 
+    /// Looks up what writing in the root takes, so that it can be done off-line too.
+    ///
+    /// # Errors
+    /// Those of the lookups: then some of it takes the bucket later.
+    pub async fn prepare(&self) -> Result<()> {
+        let state = self.records.realm().state();
+        let policy = PolicyRef { hash: state.root_policy, patient: None };
+        self.records.prepare(&policy).await
+    }
+
     /// Returns the records below the view.
     pub fn records(&self) -> &Arc<Records> {
         &self.records

@@ -165,7 +165,8 @@ impl View {
 
     /// Finds the folder and the name of a record: where it was seen last, or anywhere.
     async fn find_name(&self, record: RecordId) -> Result<Option<(Arc<Node>, Vec<u8>)>> {
-        if let Some(node) = locked(&self.tree).find(record) {
+        let known = locked(&self.tree).find(record);
+        if let Some(node) = known {
             let spot = node.spot();
             if let Ok(folder) = self.node(spot.parent) {
                 return Ok(Some((folder, spot.name)));
