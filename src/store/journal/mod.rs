@@ -353,7 +353,7 @@ impl Journal {
 
     /// Puts the bucket's version into a condition that names one of the journal; `None` when that
     /// is no longer known.
-    fn settled_condition(&self, condition: Condition) -> Option<Condition> {
+    pub(super) fn settled_condition(&self, condition: Condition) -> Option<Condition> {
         match &condition {
             Condition::Matches(Version { pending: Some(seq), .. }) => {
                 self.lock().settled(*seq).map(Condition::Matches)
