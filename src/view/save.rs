@@ -44,7 +44,14 @@ impl View {
     /// program behind it has written anything.
     pub(super) async fn save(&self, node: &Arc<Node>, is_last: bool) -> Result<()> {
         let work = node.file.work.lock().await;
-        self.save_held(node, is_last, &work).await
+        let saved = self.save_held(node, is_last, &work).await;
+        match saved {
+            Ok(()) => {
+                self.note_saved(node).await;
+                Ok(())
+            }
+            Err(e) => self.keep_unsaved(node, e).await,
+        }
     }
 
     /// As [`View::save`], for whoever holds the file's work lock already.
