@@ -39,7 +39,7 @@ mod completions;
 mod version;
 mod man;
 
-use crate::date;
+use crate::clock::date;
 use report::{Exit, Failure, Outcome, report, usage_error};
 use session::{LogTo, Session, start_log};
 

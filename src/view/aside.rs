@@ -10,8 +10,8 @@ use super::file::{Held, Kept, is_refusal};
 use super::folder::Overlay;
 use super::node::{Node, Spot, Stands};
 use super::{Ino, Invalidation, NodeKind, View, locked};
+use crate::clock::date::format_unix_s;
 use crate::clock::now_unix_s;
-use crate::date::format_unix_s;
 use crate::error::{Error, Kind, Result};
 use crate::record::directory::NAME_LEN_MAX_BYTES;
 

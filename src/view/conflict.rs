@@ -7,8 +7,8 @@ use super::folder::{Edit, place_of};
 use super::node::{Node, Spot};
 use super::save::Pending;
 use super::{Ino, View};
+use crate::clock::date::format_unix_s;
 use crate::clock::now_unix_s;
-use crate::date::format_unix_s;
 use crate::error::{Error, Kind, Result};
 use crate::record::directory::Entry;
 use crate::record::past::Conflict;
@@ -82,8 +82,7 @@ impl View {
         let user = label(self.records.keyring().user_name());
         let mark = format!("conflict {user} {} {time}", label(&self.device));
         for count in 1..=NAMES_MAX {
-            let mark =
-                if count == 1 { format!(" ({mark})") } else { format!(" ({mark} {count})") };
+            let mark = if count == 1 { format!(" ({mark})") } else { format!(" ({mark} {count})") };
             let name = marked_name(name, &mark);
             let add = Edit::Add { name: name.clone(), entry: entry.clone() };
             match self.edit(folder, add).await {

@@ -397,7 +397,8 @@ mod tests {
         }
         let file = File::options().write(true).open(texts.file_of("00000001")).unwrap();
         file.set_len(TEXTS_LEN_MAX_BYTES - 100).unwrap();
-        let e = texts.add(b"/p", "why", &memory(b"a text of more bytes than are left")).unwrap_err();
+        let e =
+            texts.add(b"/p", "why", &memory(b"a text of more bytes than are left")).unwrap_err();
         assert_eq!(e.kind(), Kind::NoSpace);
     }
 

@@ -44,13 +44,13 @@ impl View {
     /// program behind it has written anything.
     pub(super) async fn save(&self, node: &Arc<Node>, is_last: bool) -> Result<()> {
         let work = node.file.work.lock().await;
-        let saved = self.save_held(node, is_last, &work).await;
+        let saved = Box::pin(self.save_held(node, is_last, &work)).await;
         match saved {
             Ok(()) => {
                 self.note_saved(node).await;
                 Ok(())
             }
-            Err(e) => self.keep_unsaved(node, e).await,
+            Err(e) => Box::pin(self.keep_unsaved(node, e)).await,
         }
     }
 
@@ -172,7 +172,7 @@ impl View {
             // Another workstation made the same name first: both texts stay.
             Err(e) if e.kind() == Kind::Exists => {
                 let of = self.standing(&folder, &name).await?;
-                self.add_copy(&folder, &name, entry, of).await?
+                Box::pin(self.add_copy(&folder, &name, entry, of)).await?
             }
             Err(e) => return Err(e),
         };
@@ -225,11 +225,11 @@ impl View {
     ) -> Result<Option<Arc<Record>>> {
         match self.save_onto(located, policy, pending).await? {
             Onto::Done(record) => {
-                self.keep_named(node, &record).await?;
+                Box::pin(self.keep_named(node, &record)).await?;
                 Ok(Some(record))
             }
             Onto::Conflict => {
-                self.save_conflict(node, located, policy, pending).await?;
+                Box::pin(self.save_conflict(node, located, policy, pending)).await?;
                 self.invalidate(Invalidation::Inode(node.ino));
                 Ok(None)
             }

@@ -32,8 +32,7 @@ fn put(site: &Site, url: &str, path: &str, text: &str) {
 }
 
 fn is_utc(text: &str) -> bool {
-    let shape: String =
-        text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let shape: String = text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     shape == "0000-00-00T00:00:00Z"
 }
 

@@ -24,8 +24,7 @@ async fn a_conflict_copy_says_of_whom_where_when_and_what() {
     let mark = copy.strip_prefix("r (conflict doctor ").unwrap().strip_suffix(").json").unwrap();
     let (device, time) = mark.rsplit_once(' ').unwrap();
     assert!(!device.is_empty() && !device.contains(['/', ' ', '.']), "{device:?}");
-    let shape: String =
-        time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let shape: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     assert_eq!(shape, "0000-00-00T00-00-00Z");
     let texts = [read(&three, "/r.json").await, read(&three, &format!("/{copy}")).await];
     assert_eq!(texts, [r#"{"labs": ["1"]}"#, r#"{"labs": ["2"]}"#]);
@@ -102,8 +101,10 @@ async fn what_was_removed_and_made_anew_while_it_was_edited_is_beside_the_new_on
 // saves.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_edited_after_it_was_removed_here_stays() {
-    let policy = super::support::POLICY
-        .replace("remove = \"physician@st-mary\"", "remove = \"physician@st-mary or pharmacist@board\"");
+    let policy = super::support::POLICY.replace(
+        "remove = \"physician@st-mary\"",
+        "remove = \"physician@st-mary or pharmacist@board\"",
+    );
     let text = |medicine: &str| format!(r#"{{"medications": ["{medicine}"], "labs": [1]}}"#);
     for edited in [text("b"), r#"{"medications": ["a"], "labs": [2]}"#.to_owned()] {
         let realm = TestRealm::found_with(Bucket::memory(), &policy).await;

@@ -141,7 +141,8 @@ async fn what_could_not_be_committed_is_kept_until_it_is() {
     let texts = texts_of(&doctor, home.path());
     doctor.keep_rejected_in(texts_of(&doctor, home.path()));
     save(&doctor, "/r.txt", "old").await.unwrap();
-    let entry = doctor.records().find(realm.root, &realm.policy, b"r.txt", std::time::Duration::MAX);
+    let entry =
+        doctor.records().find(realm.root, &realm.policy, b"r.txt", std::time::Duration::MAX);
     let located = entry.await.unwrap().entry.unwrap().located;
     server.hold("PUT", located.object().as_str());
     let ino = doctor.resolve("/r.txt").await.unwrap().ino;
