@@ -112,6 +112,26 @@ async fn two_refused_texts_are_both_kept_and_a_new_file_too() {
     assert_eq!(names(&pharmacist, "/ward").await.len(), 4);
 }
 
+// The kernel lets go of a closed file a moment after `close` returns, and the next program may be
+// faster than that.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_text_stays_when_another_program_writes_before_the_file_is_let_go() {
+    let realm = with_record().await;
+    let home = tempfile::tempdir().unwrap();
+    let pharmacist = drive(&realm, "pharmacist").await;
+    let texts = texts_of(&pharmacist, home.path());
+    pharmacist.keep_rejected_in(texts_of(&pharmacist, home.path()));
+    let other = BAD.replace("[2]", "[3]");
+    let first = begin_edit(&pharmacist, "/ward/r.json", BAD).await;
+    pharmacist.flush(first).await.unwrap_err();
+    let second = begin_edit(&pharmacist, "/ward/r.json", &other).await;
+    pharmacist.release(first).await;
+    pharmacist.flush(second).await.unwrap_err();
+    pharmacist.release(second).await;
+    let kept: Vec<_> = texts.list().unwrap().iter().map(|t| text_of(&texts, t)).collect();
+    assert_eq!(kept, [BAD.to_owned(), other]);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_store_is_told_to_the_program_and_drops_nothing() {
     let realm = with_record().await;
