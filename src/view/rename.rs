@@ -153,14 +153,10 @@ impl View {
             self.keep_for_handles(target).await;
         }
         let time = (mtime, node.file.is_mtime_set());
-        self.replace_text(entry, &way.to, &way.to_name, text, time).await?;
-        if self.entry(&way.to, &way.to_name, Duration::ZERO).await?.is_none() {
-            let name = way.to_name.clone();
-            self.edit(&way.to, Edit::Put { name, entry: entry.clone() }).await?;
-        }
+        let entry = self.replace_text(entry, &way.to, &way.to_name, text, time).await?;
         way.to.folder.clear_overlay(&way.to_name);
         self.drop_overlay_here(way, node);
-        self.become_record(way, node, entry, target);
+        self.become_record(way, node, &entry, target);
         Ok(())
     }
 
@@ -292,16 +288,12 @@ impl View {
         if replaced.hides || !moved.hides {
             let text = self.text_of(node).await?;
             let time = (moved.mtime_unix_ns(), node.file.is_mtime_set());
-            self.replace_text(over, &way.to, &way.to_name, text, time).await?;
+            let over = self.replace_text(over, &way.to, &way.to_name, text, time).await?;
             let (name, record) = (way.from_name.clone(), entry.located.record);
             self.edit(&way.from, Edit::Leave { name, record }).await?;
             locked(&self.tree).unbind(entry.located.record);
-            if self.entry_of(&way.to, &way.to_name).await.is_err() {
-                let name = way.to_name.clone();
-                self.edit(&way.to, Edit::Put { name, entry: over.clone() }).await?;
-            }
             way.to.folder.clear_overlay(&way.to_name);
-            self.become_record(way, node, over, target);
+            self.become_record(way, node, &over, target);
             return Ok(());
         }
         self.check_add(&way.to).await?;

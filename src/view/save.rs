@@ -269,7 +269,9 @@ impl View {
             .hint("save again"))
     }
 
-    /// Merges a text into the record that an entry stands for, as when a file is renamed over it.
+    /// Merges a text into the record that a name stands for, as when a file is renamed over it;
+    /// returns that. When the name stands for another record meanwhile the text goes into that one,
+    /// and when it was taken away it comes back.
     pub(super) async fn replace_text(
         &self,
         entry: &Entry,
@@ -277,17 +279,29 @@ impl View {
         name: &[u8],
         text: Text,
         (mtime_unix_ns, is_mtime_set): (i64, bool),
-    ) -> Result<()> {
+    ) -> Result<Entry> {
         let (_, policy) = place_of(folder)?;
         let pending = Pending { text, base: None, edits: 0, mtime_unix_ns, is_mtime_set };
-        match self.save_onto(entry.located, &policy, &pending).await? {
-            Onto::Done(record) if record.head.profile != entry.profile => {
-                let entry = Entry { profile: record.head.profile, ..entry.clone() };
-                self.edit(folder, Edit::Put { name: name.to_vec(), entry }).await
+        let mut entry = entry.clone();
+        for _ in 0..TRIES_MAX {
+            let Onto::Done(record) = self.save_onto(entry.located, &policy, &pending).await? else {
+                return Err(Error::new(Kind::Conflict, "the record was changed by others"));
+            };
+            let named = Entry { profile: record.head.profile, ..entry };
+            match self.entry(folder, name, Duration::ZERO).await? {
+                Some(now) if now == named => return Ok(named),
+                Some(now) if now.located != named.located && now.is_directory() => {
+                    return Err(Error::new(Kind::IsDirectory, "the new name is a folder's"));
+                }
+                Some(now) if now.located != named.located => entry = now,
+                Some(_) | None => {
+                    let name = name.to_vec();
+                    self.edit(folder, Edit::Put { name, entry: named.clone() }).await?;
+                    return Ok(named);
+                }
             }
-            Onto::Done(_) => Ok(()),
-            Onto::Conflict => Err(Error::new(Kind::Conflict, "the record was changed by others")),
         }
+        Err(Error::new(Kind::Conflict, "the name is changed by others all the time"))
     }
 
     /// Sets the time of a file whose text is committed.
