@@ -11,6 +11,8 @@
 
 pub mod format;
 pub mod directory;
+mod edit;
+pub mod past;
 pub mod head;
 pub mod marks;
 pub mod meta;
@@ -26,6 +28,7 @@ pub mod external;
 pub mod check;
 mod names;
 mod overtaken;
+mod history;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use futures::future::try_join_all;
 
-use super::directory::{Edit, Entry, Node, TRIE_DEPTH_MAX, Table};
+use super::directory::{Entry, Node, TRIE_DEPTH_MAX, Table};
+use super::edit::Edit;
+use super::past::Leaf;
 use super::{Located, PolicyRef, Record, RecordId, Records};
 use crate::error::{Error, Kind, Result};
 use crate::store::{Lifted, ObjectName};
@@ -85,13 +87,13 @@ impl Records {
         mine: &Arc<Record>,
     ) -> Result<Vec<(Vec<u8>, Entry)>> {
         let base = match base {
-            Some(base) => self.names_in(base, policy).await?,
-            None => Table::default(),
+            Some(base) => self.leaf_in(base, policy).await?,
+            None => Leaf::default(),
         };
-        let mine = self.names_in(mine, policy).await?;
+        let mine = self.leaf_in(mine, policy).await?;
         for _ in 0..TRIES_MAX {
             let theirs = self.names(located, policy, Duration::ZERO).await?;
-            let (edits, clashes) = merge(&base, &mine, &theirs.table);
+            let (edits, clashes) = merge(&base.table, &mine, &theirs.table);
             let results = self.edit_names(located, &theirs.policy, &edits).await?;
             // A name that came or went since the table was read: look again.
             if results.iter().all(Result::is_ok) {
@@ -101,23 +103,34 @@ impl Records {
         Err(Error::new(Kind::Conflict, "the folder is changed by others all the time"))
     }
 
-    /// Returns all names of one version of a directory.
-    async fn names_in(&self, record: &Arc<Record>, policy: &PolicyRef) -> Result<Table> {
+    /// Says whether a version of a directory is one that was removed.
+    ///
+    /// # Errors
+    /// `Integrity` when it is damaged.
+    pub async fn is_removed_in(&self, record: &Arc<Record>, policy: &PolicyRef) -> Result<bool> {
+        Ok(self.leaf_in(record, policy).await?.past.is_removed)
+    }
+
+    /// Returns all names of one version of a directory, and the newest that were taken away.
+    async fn leaf_in(&self, record: &Arc<Record>, policy: &PolicyRef) -> Result<Leaf> {
         let root = record.names.get_or_try_init(|| self.decode_names(record)).await?.clone();
-        let mut table = Table::default();
+        let mut all = Leaf::default();
         let mut nodes = vec![root];
         for _ in 0..TRIE_DEPTH_MAX {
             let mut shards = Vec::new();
             for node in &nodes {
                 match &**node {
                     Node::Leaf(leaf) => {
-                        table.0.extend(leaf.0.iter().map(|(n, e)| (n.clone(), e.clone())));
+                        let entries = leaf.table.0.iter().map(|(n, e)| (n.clone(), e.clone()));
+                        all.table.0.extend(entries);
+                        all.past.removed.extend(leaf.past.removed.iter().cloned());
+                        all.past.is_removed |= leaf.past.is_removed;
                     }
                     Node::Inner(inner) => shards.extend_from_slice(inner.shards()),
                 }
             }
             if shards.is_empty() {
-                return Ok(table);
+                return Ok(all);
             }
             let below = shards.iter().map(|shard| self.node_of(*shard, policy));
             nodes = try_join_all(below).await?;
@@ -132,11 +145,11 @@ impl Records {
 }
 
 /// Decides which changes bring what was done here into what others did.
-fn merge(base: &Table, mine: &Table, theirs: &Table) -> (Vec<Edit>, Vec<(Vec<u8>, Entry)>) {
+fn merge(base: &Table, mine: &Leaf, theirs: &Table) -> (Vec<Edit>, Vec<(Vec<u8>, Entry)>) {
     let (mut edits, mut clashes) = (Vec::new(), Vec::new());
     let (places_before, places_now) = (places(base), places(theirs));
     // Added first: a crash in between leaves two names and loses none.
-    for (name, entry) in &mine.0 {
+    for (name, entry) in &mine.table.0 {
         let before = base.0.get(name);
         if before == Some(entry) {
             continue;
@@ -167,11 +180,18 @@ fn merge(base: &Table, mine: &Table, theirs: &Table) -> (Vec<Edit>, Vec<(Vec<u8>
         }
     }
     for (name, entry) in &base.0 {
-        let is_kept = mine.0.contains_key(name);
-        let record = entry.located.record;
-        if !is_kept && theirs.0.get(name).is_some_and(|now| now.located.record == record) {
-            edits.push(Edit::Remove { name: name.clone(), record });
+        let (name, record) = (name.clone(), entry.located.record);
+        let is_kept = mine.table.0.contains_key(&name);
+        if is_kept || theirs.0.get(&name).is_none_or(|now| now.located.record != record) {
+            continue;
         }
+        // What was moved to another directory is not removed.
+        let is_removed = mine.past.removed.iter().any(|r| r.entry.located.record == record);
+        edits.push(if is_removed {
+            Edit::Remove { name, record }
+        } else {
+            Edit::Leave { name, record }
+        });
     }
     (edits, clashes)
 }
@@ -184,6 +204,8 @@ fn places(table: &Table) -> Places<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::attribute::Gid;
+    use crate::record::past::Stamp;
     use proptest::prelude::*;
 
     fn entry(n: u8) -> Entry {
@@ -195,13 +217,19 @@ mod tests {
         Table(names.iter().map(|(n, r)| (n.as_bytes().to_vec(), entry(*r))).collect())
     }
 
+    const STAMP: Stamp = Stamp { time_unix_ns: 0, by: Gid([0; 32]) };
+
+    fn leaf(table: &Table) -> Leaf {
+        Leaf { table: table.clone(), ..Leaf::default() }
+    }
+
     fn merged(base: &Table, mine: &Table, theirs: &Table) -> (Table, usize) {
-        let (edits, clashes) = merge(base, mine, theirs);
-        let mut now = theirs.clone();
+        let (edits, clashes) = merge(base, &leaf(mine), theirs);
+        let mut now = leaf(theirs);
         for edit in &edits {
-            edit.apply(&mut now).unwrap();
+            edit.apply(&mut now, &STAMP).unwrap();
         }
-        (now, clashes.len())
+        (now.table, clashes.len())
     }
 
     fn check(base: &[(&str, u8)], mine: &[(&str, u8)], theirs: &[(&str, u8)], now: &[(&str, u8)]) {
@@ -254,12 +282,12 @@ mod tests {
         /// No record that either side has is lost, unless a side took it away; none has two names.
         #[test]
         fn no_entry_is_lost_or_doubled(base in tables(), mine in tables(), theirs in tables()) {
-            let (edits, clashes) = merge(&base, &mine, &theirs);
-            let mut now = theirs.clone();
+            let (edits, clashes) = merge(&base, &leaf(&mine), &theirs);
+            let mut now = leaf(&theirs);
             for edit in &edits {
-                prop_assert!(edit.apply(&mut now).is_ok());
+                prop_assert!(edit.apply(&mut now, &STAMP).is_ok());
             }
-            let records: Vec<RecordId> = now.0.values().map(|e| e.located.record).collect();
+            let records: Vec<RecordId> = now.table.0.values().map(|e| e.located.record).collect();
             let told: Vec<RecordId> = clashes.iter().map(|(_, e)| e.located.record).collect();
             let (was, here, there) = (places(&base), places(&mine), places(&theirs));
             for record in here.keys().chain(there.keys()) {

@@ -19,6 +19,8 @@ mod save;
 mod plan;
 mod returning;
 mod aside;
+mod conflict;
+mod removal;
 mod entries;
 mod rename;
 mod policy;
@@ -26,11 +28,14 @@ mod local;
 mod xattr;
 mod overtaken;
 mod status;
+mod history;
+mod restore;
+mod rejected;
 mod path;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -42,8 +47,10 @@ use file::OpenFile;
 use listing::OpenFolder;
 use node::{Node, Stands, Tree};
 
+pub use history::{History, PastVersion, RemovedName};
 pub use path::Saved;
 pub use policy::Rewrapped;
+pub use rejected::{RejectedText, RejectedTexts, TEXTS_LEN_MAX_BYTES, TEXTS_MAX};
 pub use status::Status;
 
 /// A number for a file or folder within one mount; 1 is the root. Never reused.
@@ -216,6 +223,10 @@ pub struct View {
     records: Arc<Records>,
     options: ViewOptions,
     rules: Rules,
+    /// How this workstation is called in the names of conflict copies.
+    device: String,
+    /// Where texts that cannot be committed outlive the mount.
+    rejected: OnceLock<Arc<RejectedTexts>>,
     tree: Mutex<Tree>,
     files: Mutex<HashMap<Handle, Arc<OpenFile>>>,
     folders: Mutex<HashMap<Handle, Arc<OpenFolder>>>,
@@ -249,6 +260,8 @@ impl View {
             records,
             options,
             rules: Rules::builtin(),
+            device: conflict::device_name(),
+            rejected: OnceLock::new(),
             tree: Mutex::new(Tree::new(Node::root(Stands::Directory { located, policy }))),
             files: Mutex::default(),
             folders: Mutex::default(),
@@ -266,6 +279,12 @@ impl View {
         let state = self.records.realm().state();
         let policy = PolicyRef { hash: state.root_policy, patient: None };
         self.records.prepare(&policy).await
+    }
+
+    /// Keeps every text that cannot be committed there from now on, so that its author finds it
+    /// when the drive is gone. The first place that is named stays.
+    pub fn keep_rejected_in(&self, texts: RejectedTexts) {
+        let _ = self.rejected.set(Arc::new(texts));
     }
 
     /// Returns the records below the view.
@@ -311,10 +330,10 @@ impl View {
     /// # Errors
     /// The first failure; everything else was tried too.
     pub async fn drain(&self) -> Result<()> {
-        let open: Vec<Arc<OpenFile>> = locked(&self.files).values().cloned().collect();
         let mut result = Ok(());
-        for file in open {
-            result = result.and(self.save(&file.node, true).await);
+        let unsaved = locked(&self.tree).unsaved();
+        for node in unsaved {
+            result = result.and(self.save(&node, true).await);
         }
         result = result.and(self.settle_all_removals().await);
         result.and(self.write_state())

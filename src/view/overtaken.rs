@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::draft::Text;
-use super::folder::{Edit, place_of};
+use super::folder::place_of;
 use super::node::{Node, Stands};
 use super::save::{Onto, Pending};
 use super::sight::Rendered;
@@ -81,18 +81,35 @@ impl View {
         base: Option<&Arc<Record>>,
         mine: &Arc<Record>,
     ) -> Result<()> {
+        let is_removed = self.records.is_removed_in(mine, policy).await?;
+        let theirs = self.records.load(located, policy, Duration::ZERO).await?;
+        let was_removed = self.records.is_removed_in(&theirs, policy).await?;
+        if was_removed && !is_removed {
+            self.revive_overtaken(located, policy).await?;
+        }
         let clashes = self.records.merge_names(located, policy, base, mine).await?;
-        let adds: Vec<Edit> = clashes
-            .into_iter()
-            .map(|(name, entry)| Edit::Add { name: self.conflict_name(&name), entry })
-            .collect();
-        if !adds.is_empty() {
-            tracing::warn!(folder = %located.record, "conflict copies were made");
-            for added in self.records.edit_names(located, policy, &adds).await? {
-                added?;
+        if !clashes.is_empty() {
+            let folder = self.find_folder(located.record).await?;
+            for (name, entry) in clashes {
+                self.add_copy(&folder, &name, entry, None).await?;
             }
         }
+        let names = self.records.names(located, policy, Duration::MAX).await?;
+        if is_removed && !names.table.0.is_empty() {
+            self.revive_overtaken(located, policy).await?;
+        }
         Ok(())
+    }
+
+    /// Brings a folder back that was removed on one side and given names on the other.
+    async fn revive_overtaken(&self, located: Located, policy: &PolicyRef) -> Result<()> {
+        let known = locked(&self.tree).find(located.record);
+        if let Some(folder) = known {
+            return self.revive(&folder).await;
+        }
+        self.records.reopen_directory(located, policy).await?;
+        let parent = self.find_folder(located.birth).await?;
+        self.name_again(&parent, located).await
     }
 
     async fn merge_file(
@@ -107,18 +124,25 @@ impl View {
             Some(base) => self.rendered_in(base, policy).await?,
             None => None,
         };
-        let seen = self.sight_of(mine.clone(), policy).await?;
+        let seen = self.see_version(mine.clone(), policy).await?;
         let mtime_unix_ns = seen.mtime_unix_ns();
         let pending = Pending { text, base, edits: 0, mtime_unix_ns, is_mtime_set: false };
+        let found = self.find_name(located.record).await?;
         match self.save_onto(located, policy, &pending).await? {
-            Onto::Done(_) => Ok(()),
-            Onto::Conflict => self.keep_beside(located, policy, &pending).await,
+            Onto::Done(record) => {
+                let known = locked(&self.tree).find(located.record);
+                match known {
+                    Some(node) => self.keep_named(&node, &record).await,
+                    None => Ok(()),
+                }
+            }
+            Onto::Conflict => self.keep_beside(located, policy, found, &pending).await,
         }
     }
 
     /// Returns the text that one version of a record shows.
     async fn text_in(&self, record: &Arc<Record>, policy: &PolicyRef) -> Result<Text> {
-        let seen = self.sight_of(record.clone(), policy).await?;
+        let seen = self.see_version(record.clone(), policy).await?;
         match seen.external() {
             Some((part, opened)) => {
                 let stream = super::stream::Stream::new(part.clone(), opened.clone());
@@ -133,7 +157,7 @@ impl View {
         record: &Arc<Record>,
         policy: &PolicyRef,
     ) -> Result<Option<Arc<Rendered>>> {
-        let seen = self.sight_of(record.clone(), policy).await?;
+        let seen = self.see_version(record.clone(), policy).await?;
         if seen.external().is_some() {
             return Ok(None);
         }
@@ -145,21 +169,21 @@ impl View {
         &self,
         located: Located,
         policy: &PolicyRef,
+        found: Option<(Arc<Node>, Vec<u8>)>,
         pending: &Pending,
     ) -> Result<()> {
-        let (folder, name) = match self.find_name(located.record).await? {
+        let (folder, name) = match found {
             Some(found) => found,
             // The record was taken away meanwhile: the text goes where it was made.
-            None => (self.find_folder(located.birth).await?, format!("{}", located.record).into()),
+            None => (self.find_folder(located.birth).await?, b"recovered".to_vec()),
         };
         let (place, _) = place_of(&folder)?;
         let copy = Located { birth: place.record, record: RecordId::random() };
         let record = self.create_record(copy, policy, &name, pending).await?;
         let entry = Entry { located: copy, profile: record.head.profile, policy: None };
-        let name = self.conflict_name(&name);
-        self.edit(&folder, Edit::Add { name: name.clone(), entry }).await?;
+        let version = pending.base.as_ref().map_or(0, |base| base.record.version());
+        let name = self.add_copy(&folder, &name, entry, Some((located.record, version))).await?;
         self.invalidate(Invalidation::Entry { parent: folder.ino, name });
-        tracing::warn!(record = %copy.record, "a conflict copy was made");
         Ok(())
     }
 
