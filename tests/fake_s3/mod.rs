@@ -9,8 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chartfs::store::{Bucket, Location, StoreOptions};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
+
+pub(crate) mod http;
+
+use http::{Reply, Request, error, query_value, read_request, xml};
 
 /// What happens to one request instead of a proper answer.
 #[derive(Clone, Debug)]
@@ -58,21 +62,6 @@ pub(crate) struct FakeS3 {
     pub(crate) state: Arc<Mutex<State>>,
     pub(crate) address: SocketAddr,
     changed: Arc<tokio::sync::Notify>,
-}
-
-struct Request {
-    method: String,
-    key: String,
-    query: String,
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
-}
-
-struct Reply {
-    status: u16,
-    headers: Vec<String>,
-    body: Vec<u8>,
-    with_body: bool,
 }
 
 pub(crate) fn etag(bytes: &[u8]) -> String {
@@ -325,71 +314,6 @@ impl State {
             "<CompleteMultipartUploadResult><ETag>{tag}</ETag></CompleteMultipartUploadResult>"
         ))
     }
-}
-
-impl Reply {
-    fn new(status: u16, headers: Vec<String>, body: Vec<u8>) -> Self {
-        Self { status, headers, body, with_body: true }
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let mut head = format!("HTTP/1.1 {} X\r\n", self.status);
-        for header in &self.headers {
-            head.extend([header.as_str(), "\r\n"]);
-        }
-        if self.status != 304 {
-            let length = format!("Content-Length: {}\r\n", self.body.len());
-            head.push_str(&length);
-        }
-        let mut bytes = (head + "\r\n").into_bytes();
-        if self.with_body {
-            bytes.extend_from_slice(&self.body);
-        }
-        bytes
-    }
-}
-
-fn xml(text: &str) -> Reply {
-    Reply::new(200, vec!["Content-Type: application/xml".to_owned()], text.as_bytes().to_vec())
-}
-
-fn error(status: u16, code: &str) -> Reply {
-    let body = format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
-    Reply::new(status, Vec::new(), body.into_bytes())
-}
-
-fn query_value<'a>(query: &'a str, name: &str) -> &'a str {
-    query.split('&').find_map(|q| q.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()
-}
-
-async fn read_request(stream: &mut TcpStream) -> Option<Request> {
-    let mut read = Vec::new();
-    let end = loop {
-        if let Some(at) = read.windows(4).position(|w| w == b"\r\n\r\n") {
-            break at;
-        }
-        if stream.read_buf(&mut read).await.ok()? == 0 {
-            return None;
-        }
-    };
-    let head = String::from_utf8(read[..end].to_vec()).unwrap();
-    let mut lines = head.split("\r\n");
-    let mut first = lines.next()?.split(' ');
-    let (method, target) = (first.next()?.to_owned(), first.next()?);
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let headers: BTreeMap<_, _> = lines
-        .filter_map(|l| l.split_once(": "))
-        .map(|(k, v)| (k.to_ascii_lowercase(), v.to_owned()))
-        .collect();
-    let length = headers.get("content-length").map_or(0, |l| l.parse().unwrap());
-    let mut body = read[end + 4..].to_vec();
-    while body.len() < length {
-        if stream.read_buf(&mut body).await.ok()? == 0 {
-            return None;
-        }
-    }
-    let key = path.trim_start_matches("/bucket").trim_start_matches('/').to_owned();
-    Some(Request { method, key, query: query.to_owned(), headers, body })
 }
 
 /// Opens the bucket `bucket` at `endpoint`, with short waits.
