@@ -29,6 +29,14 @@ impl Reply {
         Self { status, headers, body, with_body: true }
     }
 
+    /// Replaces the entity tag of the answer, if it has one.
+    pub(crate) fn with_tag(mut self, tag: &str) -> Self {
+        for header in self.headers.iter_mut().filter(|h| h.starts_with("ETag: ")) {
+            *header = format!("ETag: {tag}");
+        }
+        self
+    }
+
     pub(crate) fn bytes(&self) -> Vec<u8> {
         let mut head = format!("HTTP/1.1 {} X\r\n", self.status);
         for header in &self.headers {

@@ -37,9 +37,28 @@ pub(crate) enum Fault {
     ApplyLate,
     /// Never answered.
     Hang,
+    /// Applied, and never answered.
+    ApplyThenHang,
     /// Answered with half of the body.
     HalfBody,
+    /// Applied; the answer says that its body is shorter than it is.
+    ShortBody,
+    /// A read is answered with what stood there before.
+    Stale,
+    /// Applied twice; the second answer is given.
+    Twice,
+    /// Applied and answered; applied again some time later.
+    TwiceLate(Duration),
+    /// Never answered; applied some time later.
+    Late(Duration),
+    /// Applied; the answer names another version.
+    WrongTag,
+    /// Not applied; to be tried again after these seconds.
+    Throttle(u16, u64),
 }
+
+/// Decides what happens to each request while there is no script.
+pub(crate) type Chooser = Box<dyn FnMut(&Request) -> Fault + Send>;
 
 #[derive(Default)]
 pub(crate) struct State {
@@ -49,6 +68,11 @@ pub(crate) struct State {
     pub(crate) ignore_if_match: bool,
     pub(crate) list_page_len: usize,
     late: Option<(String, Vec<u8>)>,
+    pub(crate) chooser: Option<Chooser>,
+    /// What every object was before it was replaced; `None` when there was none.
+    older: BTreeMap<String, Option<Vec<u8>>>,
+    /// How many requests are still to be applied some time later.
+    underway: usize,
     /// Requests that are kept waiting, by method and key, and how many wait.
     held: BTreeSet<(String, String)>,
     waiting: usize,
@@ -160,10 +184,7 @@ impl FakeS3 {
                 stream.write_all(&error(403, "AccessDenied").bytes()).await.ok()?;
                 continue;
             }
-            let fault = {
-                let mut state = self.state.lock().unwrap();
-                state.script.pop_front().unwrap_or(Fault::None)
-            };
+            let fault = self.choose(&request);
             let reply = match fault {
                 Fault::None => self.apply(&request),
                 Fault::Status(status, code) => error(status, code),
@@ -190,15 +211,81 @@ impl FakeS3 {
                     self.state.lock().unwrap().late = Some((request.key, request.body));
                     return None;
                 }
+                Fault::ApplyThenHang => {
+                    self.apply(&request);
+                    std::future::pending().await
+                }
                 Fault::HalfBody => {
                     let mut bytes = self.apply(&request).bytes();
                     bytes.truncate(bytes.len() - 1);
                     stream.write_all(&bytes).await.ok()?;
                     return None;
                 }
+                Fault::ShortBody => {
+                    let mut reply = self.apply(&request);
+                    reply.body.truncate(reply.body.len() / 2);
+                    reply
+                }
+                Fault::Stale => self.state.lock().unwrap().get_older(&request),
+                Fault::Twice => {
+                    self.apply(&request);
+                    self.apply(&request)
+                }
+                Fault::TwiceLate(after) => {
+                    let reply = self.apply(&request);
+                    self.apply_later(request, after);
+                    reply
+                }
+                Fault::Late(after) => {
+                    self.apply_later(request, after);
+                    std::future::pending().await
+                }
+                Fault::WrongTag => self.apply(&request).with_tag("\"0123456789abcdef\""),
+                Fault::Throttle(status, seconds) => {
+                    let mut reply = error(status, "SlowDown");
+                    reply.headers.push(format!("Retry-After: {seconds}"));
+                    reply
+                }
             };
             stream.write_all(&reply.bytes()).await.ok()?;
         }
+    }
+
+    fn choose(&self, request: &Request) -> Fault {
+        let mut state = self.state.lock().unwrap();
+        let chooser = &mut state.chooser;
+        let chosen = chooser.as_mut().map_or(Fault::None, |choose| choose(request));
+        state.script.pop_front().unwrap_or(chosen)
+    }
+
+    /// Applies a request some time later, whatever its client does meanwhile.
+    fn apply_later(&self, request: Request, after: Duration) {
+        self.state.lock().unwrap().underway += 1;
+        let server = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            server.apply(&request);
+            server.state.lock().unwrap().underway -= 1;
+            server.changed.notify_waiters();
+        });
+    }
+
+    /// Waits until nothing is to be applied any more.
+    pub(crate) async fn wait_applied(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.state.lock().unwrap().underway == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Starts a server that holds these objects.
+    pub(crate) async fn start_with(objects: BTreeMap<String, Vec<u8>>) -> Self {
+        let fake = Self::start().await;
+        fake.state.lock().unwrap().objects = objects;
+        fake
     }
 
     fn apply(&self, r: &Request) -> Reply {
@@ -244,8 +331,20 @@ impl State {
                 Some(_) => {}
             }
         }
-        self.objects.insert(r.key.clone(), r.body.clone());
+        let older = self.objects.insert(r.key.clone(), r.body.clone());
+        self.older.insert(r.key.clone(), older);
         Reply::new(200, vec![format!("ETag: {}", etag(&r.body))], Vec::new())
+    }
+
+    /// Answers a read as it would have been answered before the last write.
+    fn get_older(&mut self, r: &Request) -> Reply {
+        let Some(older) = self.older.get(&r.key).cloned() else { return self.get(r) };
+        let now = self.objects.remove(&r.key);
+        self.objects.extend(older.map(|bytes| (r.key.clone(), bytes)));
+        let reply = self.get(r);
+        self.objects.remove(&r.key);
+        self.objects.extend(now.map(|bytes| (r.key.clone(), bytes)));
+        reply
     }
 
     fn get(&self, r: &Request) -> Reply {
