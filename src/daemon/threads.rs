@@ -49,6 +49,21 @@ impl Drop for Tidier {
     }
 }
 
+/// Merges what was written here and elsewhere at once, until it is dropped.
+pub(super) struct Merger(tokio::task::JoinHandle<()>);
+
+impl Merger {
+    pub(super) fn start(view: &Arc<View>, runtime: &Runtime) -> Self {
+        Self(runtime.spawn(Arc::clone(view).merge_all_overtaken()))
+    }
+}
+
+impl Drop for Merger {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Passes invalidations from the view to the kernel until it is dropped.
 ///
 /// The kernel makes a notification wait for requests on the same inode, so neither a dispatcher

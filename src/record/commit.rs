@@ -340,7 +340,11 @@ impl Records {
                 Ok(Committed::Moved)
             }
             Put::Stored(etag) => {
-                self.marks.raise(plan.located.record, unchecked.mark());
+                // What waits in the journal may still be merged with what somebody else wrote:
+                // its mark is made when it comes from the bucket.
+                if !etag.is_pending() {
+                    self.marks.raise(plan.located.record, unchecked.mark());
+                }
                 let record = Arc::new(Record::new(plan.located, unchecked, etag, &proof));
                 self.keep(record.clone());
                 Ok(Committed::Done(record))

@@ -97,7 +97,7 @@ impl Records {
         Ok(Folder { record, node, policy })
     }
 
-    async fn decode_names(&self, record: &Arc<Record>) -> Result<Arc<Node>> {
+    pub(super) async fn decode_names(&self, record: &Arc<Record>) -> Result<Arc<Node>> {
         if record.head.profile != DIRECTORY_PROFILE {
             return Err(Error::damaged("a directory's record is a file's"));
         }

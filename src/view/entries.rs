@@ -204,7 +204,7 @@ impl View {
     pub async fn tidy(&self) -> Result<()> {
         locked(&self.tree).sweep();
         self.settle_every_folder(self.options.grace).await?;
-        self.records.marks().write()
+        self.write_state()
     }
 
     async fn settle_every_folder(&self, grace: Duration) -> Result<()> {

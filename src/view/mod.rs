@@ -24,6 +24,8 @@ mod rename;
 mod policy;
 mod local;
 mod xattr;
+mod overtaken;
+mod status;
 mod path;
 
 use std::collections::HashMap;
@@ -42,6 +44,7 @@ use node::{Node, Stands, Tree};
 
 pub use path::Saved;
 pub use policy::Rewrapped;
+pub use status::Status;
 
 /// A number for a file or folder within one mount; 1 is the root. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -198,11 +201,13 @@ pub struct ViewOptions {
     pub attr_ttl: Duration,
     /// How long a name that was taken away may come back and inherit its hidden sections.
     pub grace: Duration,
+    /// The process that ends when the drive is unmounted, when there is one.
+    pub daemon_pid: Option<u32>,
 }
 
 impl Default for ViewOptions {
     fn default() -> Self {
-        Self { attr_ttl: Duration::from_secs(5), grace: Duration::from_secs(10) }
+        Self { attr_ttl: Duration::from_secs(5), grace: Duration::from_secs(10), daemon_pid: None }
     }
 }
 
@@ -302,6 +307,25 @@ impl View {
             result = result.and(self.save(&file.node, true).await);
         }
         result = result.and(self.settle_all_removals().await);
-        result.and(self.records.marks().write())
+        result.and(self.write_state())
+    }
+
+    /// Waits until the bucket has what waits in the journal, as long as it answers and for `limit`
+    /// at most; returns the number of writes that it does not have.
+    pub async fn drain_journal(&self, limit: Duration) -> usize {
+        let left = self.records.realm().bucket().drain_journal(limit).await;
+        if let Err(error) = self.write_state() {
+            tracing::warn!(%error, "the local state cannot be written");
+        }
+        left
+    }
+
+    /// Writes what this workstation remembers to its disk. The cache first: an object in it that is
+    /// older than its mark would look like one that the bucket rolled back.
+    fn write_state(&self) -> Result<()> {
+        if let Err(error) = self.records.realm().bucket().write_cache(true) {
+            tracing::warn!(%error, "the cache cannot be written");
+        }
+        self.records.marks().write()
     }
 }
