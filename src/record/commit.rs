@@ -334,7 +334,11 @@ impl Records {
             None => Condition::Absent,
         };
         let name = plan.located.object();
-        match self.realm.bucket().put(&name, object.clone(), condition).await? {
+        let put = self.realm.bucket().put(&name, object.clone(), condition).await;
+        if let (Err(_), Some(base)) = (&put, plan.base) {
+            self.note_tried(base, unchecked.object_hash);
+        }
+        match put? {
             Put::Refused => {
                 self.forget(plan.located.record);
                 Ok(Committed::Moved)

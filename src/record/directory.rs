@@ -130,7 +130,10 @@ impl Edit {
     /// `Exists`, `NotFound`; then the table is as it was.
     pub fn apply(&self, table: &mut Table) -> Result<()> {
         match self {
-            Self::Add { name, .. } if table.0.contains_key(name) => {
+            // The same entry may be there already, when the answer to an earlier try was lost.
+            Self::Add { name, entry }
+                if table.0.get(name).is_some_and(|e| e.located != entry.located) =>
+            {
                 return Err(Error::new(Kind::Exists, "the name exists already"));
             }
             Self::Add { name, entry } | Self::Put { name, entry } => {

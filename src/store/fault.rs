@@ -36,6 +36,8 @@ pub(super) struct Refusal {
     pub(super) region: Option<String>,
     /// How long the store asks to wait.
     pub(super) wait: Option<Duration>,
+    /// What the store's clock says.
+    pub(super) date: Option<String>,
 }
 
 impl Refusal {
@@ -241,7 +243,10 @@ fn refusal_text(refusal: &Refusal, site: &str) -> Error {
         return told(Kind::Usage, format!("{site} is in another region")).hint(hint);
     }
     if r.is(&["RequestTimeTooSkewed"]) {
-        return told(Kind::Denied, format!("{site} refused the request for its time"))
+        // Nothing is denied to anybody: what is to be saved waits for the clock.
+        let date = r.date.as_deref().unwrap_or("another time");
+        return told(Kind::Unavailable, format!("the clock of this machine is not that of {site}"))
+            .because(format!("{refusal}; its clock says {date}"))
             .hint("set the clock of this machine");
     }
     if r.is(&["ExpiredToken", "TokenRefreshRequired", "ExpiredTokenException"]) {
@@ -281,7 +286,7 @@ mod tests {
     fn refusal(status: u16, code: &str) -> Refusal {
         let code = (!code.is_empty()).then(|| code.to_owned());
         let asked = Asked { host: "h".into(), for_credentials: false };
-        Refusal { asked, status, code, region: None, wait: None }
+        Refusal { asked, status, code, region: None, wait: None, date: None }
     }
 
     fn fault(status: u16, code: &str) -> (Kind, Outcome) {

@@ -160,7 +160,7 @@ async fn batch_answer(asked: Asked, response: HttpResponse) -> Result<HttpRespon
     let (parts, body) = response.into_parts();
     let (text, _) = read_some(body, REFUSAL_LEN_MAX_BYTES).await?;
     if let Some((status, code)) = carried(&String::from_utf8_lossy(&text)) {
-        let refusal = Refusal { asked, status, code, region: None, wait: None };
+        let refusal = Refusal { asked, status, code, region: None, wait: None, date: None };
         if !refusal.is_about_the_object() {
             return Err(HttpError::new(HttpErrorKind::Unknown, refusal));
         }
@@ -190,6 +190,7 @@ async fn refused(
     let region = header("x-amz-bucket-region");
     let wait = header("retry-after").and_then(|s| s.parse().ok()).map(Duration::from_secs);
     let header_code = header("x-ms-error-code");
+    let date = header("date").filter(|date| is_date(date));
     let (parts, body) = response.into_parts();
     // The status decides; a body that breaks off only takes the code away.
     let text =
@@ -197,7 +198,7 @@ async fn refused(
     let shown = String::from_utf8_lossy(&text);
     let code = element(&shown, "Code").or(header_code);
     let region = region.or_else(|| element(&shown, "Region"));
-    let refusal = Refusal { asked, status, code, region, wait };
+    let refusal = Refusal { asked, status, code, region, wait, date };
     if refusal.is_about_the_object() {
         return Ok(HttpResponse::from_parts(parts, text.into()));
     }
@@ -215,6 +216,12 @@ fn element(xml: &str, name: &str) -> Option<String> {
 fn is_word(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     !text.is_empty() && text.len() <= 64 && text.bytes().all(plain)
+}
+
+/// Returns whether `text` is like `Mon, 23 Nov 2026 06:00:00 GMT`.
+fn is_date(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b' ' | b',' | b':' | b'-');
+    text.len() <= 40 && text.bytes().all(plain)
 }
 
 #[cfg(test)]

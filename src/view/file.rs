@@ -14,6 +14,7 @@ use super::stream::Stream;
 use super::{Access, Attr, Handle, Ino, NodeKind, SetAttr, View, locked};
 use crate::clock::now_unix_ns;
 use crate::error::{Error, Kind, Result};
+use crate::record::Located;
 
 /// The bytes that a node holds, while it is in use.
 #[derive(Default)]
@@ -66,6 +67,8 @@ pub(super) struct FileState {
     is_mtime_set: AtomicBool,
     /// The record version that the kernel's cache was filled from.
     pub(super) shown: Mutex<Option<[u8; 32]>>,
+    /// The record of a new file whose name could not be added, or may have been.
+    pub(super) made: Mutex<Option<Located>>,
     /// What stood under the name of a new file, when that was taken away just before.
     pub(super) returning: Mutex<Option<Gone>>,
 }

@@ -296,15 +296,16 @@ impl View {
         Space { total_bytes: PIB, free_bytes: PIB, files: 1 << 32 }
     }
 
-    /// Commits everything that was written, and writes the high-water marks.
+    /// Commits everything that was written, and writes the high-water marks. A text whose `close`
+    /// failed is among it, though no program has it open any more.
     ///
     /// # Errors
     /// The first failure; everything else was tried too.
     pub async fn drain(&self) -> Result<()> {
-        let open: Vec<Arc<OpenFile>> = locked(&self.files).values().cloned().collect();
+        let dirty = locked(&self.tree).dirty();
         let mut result = Ok(());
-        for file in open {
-            result = result.and(self.save(&file.node, true).await);
+        for node in dirty {
+            result = result.and(self.save(&node, true).await);
         }
         result = result.and(self.settle_all_removals().await);
         result.and(self.write_state())

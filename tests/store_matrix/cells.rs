@@ -111,6 +111,6 @@ pub(crate) fn make(fault: &str, n: &mut Numbers) -> Fault {
 
 /// Says whether a cell is left to the long run: long texts take their time.
 pub(crate) fn is_left_out(kind: &str, fault: &str) -> bool {
-    let few = ["time-out after", "500", "409", "412", "reset mid-body", "duplicate"];
+    let few = ["time-out after", "500", "412", "reset mid-body"];
     kind.contains("part") && !few.contains(&fault)
 }

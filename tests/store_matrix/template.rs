@@ -100,7 +100,8 @@ impl Template {
         let records = Arc::new(Records::new(realm, keyring.clone(), Arc::new(marks)));
         // What is shown is never older than the question, so reads meet the faults; and a name that
         // is taken away need not come back.
-        let options = ViewOptions { attr_ttl: Duration::ZERO, grace: Duration::ZERO };
+        let (attr_ttl, grace) = (Duration::ZERO, Duration::ZERO);
+        let options = ViewOptions { attr_ttl, grace, ..ViewOptions::default() };
         View::of(records, options).await
     }
 }
