@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::Numbers;
 use crate::fake_s3::Fault;
 use crate::fake_s3::http::Request;
+use crate::matrix::Numbers;
 
 /// How long a request may take while it may go unanswered.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(400);

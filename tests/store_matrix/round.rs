@@ -11,9 +11,9 @@ use chartfs::store::Bucket;
 use chartfs::view::{Access, Ino, NodeKind, RenameMode, View};
 use futures::TryStreamExt;
 
-use crate::Numbers;
 use crate::cells::{PATIENCE, kind_of, make, takes_patience};
 use crate::fake_s3::{FakeS3, Fault};
+use crate::matrix::Numbers;
 use crate::model::{Known, shown};
 use crate::template::{HIDDEN, TRIES, Template, long_text, open, record_text};
 
@@ -26,6 +26,8 @@ pub(crate) struct Round {
     pub(crate) fault: &'static str,
     pub(crate) seed: u64,
     pub(crate) is_long: bool,
+    /// Whether what is saved is acknowledged by the journal and reaches the bucket later.
+    pub(crate) has_journal: bool,
 }
 
 /// How a round went.
@@ -76,7 +78,12 @@ impl Round {
     pub(crate) async fn run(self, template: &Template) -> Report {
         let server = FakeS3::start_with(template.objects.clone()).await;
         let patience = if takes_patience(self.fault) { PATIENCE } else { Duration::from_secs(20) };
-        let bucket = open(&server, patience, Duration::from_secs(60)).await;
+        let mut bucket = open(&server, patience, Duration::from_secs(60)).await;
+        let local = tempfile::tempdir().unwrap();
+        if self.has_journal {
+            bucket = bucket.with_cache(&local.path().join("cache"), 64 << 20).unwrap();
+            bucket = bucket.with_journal(&local.path().join("journal"), 256 << 20, true).unwrap();
+        }
         let mut work = Work {
             view: template.at_work(bucket.clone()).await,
             bucket,
@@ -90,8 +97,9 @@ impl Round {
             problems: Vec::new(),
         };
         for (name, text) in &template.texts {
-            work.files.push(Known::with(name, text, has_hidden(name)));
+            work.files.push(Known::with(name, text, is_record(name)));
         }
+        let merging = tokio::spawn(work.view.clone().merge_all_overtaken());
         let seen = self.strike(&server);
         for step in 0..if self.is_long { 12 } else { 4 } {
             seen.lock().unwrap().begin();
@@ -99,11 +107,17 @@ impl Round {
         }
         server.state.lock().unwrap().chooser = None;
         server.wait_applied().await;
+        // Every other drive is left in order, the others are gone as after a crash.
+        if self.has_journal || (self.seed / 10_000 + self.seed).is_multiple_of(2) {
+            work.leave().await;
+        }
+        merging.abort();
         let copies = work.look(&server, template).await;
         let mut seen = seen.lock().unwrap();
         seen.begin();
         let mut problems = work.problems;
-        if seen.tries_max > u64::from(TRIES) {
+        // The journal goes on trying, at its own pace.
+        if seen.tries_max > u64::from(TRIES) && !self.has_journal {
             problems.push(format!("one write was sent {} times", seen.tries_max));
         }
         let named = |p: String| format!("[{}, {}, seed {}] {p}", self.kind, self.fault, self.seed);
@@ -169,25 +183,29 @@ impl Seen {
     }
 }
 
-fn has_hidden(name: &str) -> bool {
-    name.ends_with(".json")
+/// Says whether a file is a record with sections, and not a long text.
+fn is_record(name: &str) -> bool {
+    name.rsplit_once('.').is_some_and(|(_, extension)| extension == "json")
 }
 
 impl Work {
     /// Does something of which the kind of request is a part.
     async fn step(&mut self, round: &Round, step: u64) {
         let drawn = self.n.below(100);
+        let is_due = step.is_multiple_of(2);
         match round.kind {
-            "begin parts" | "put part" | "join parts" if step % 4 == 0 => self.save_huge().await,
-            "list" if step % 2 == 0 => self.list().await,
-            "delete" if step % 2 == 0 => self.probe().await,
-            "get range" if step % 2 == 0 => self.read("long.bin").await,
-            "put" if step % 2 == 0 => self.save("long.bin", true).await,
-            "create" if step % 2 == 0 => self.create().await,
+            "begin parts" | "put part" | "join parts" if step.is_multiple_of(4) => {
+                self.save_huge().await;
+            }
+            "list" if is_due => self.list().await,
+            "delete" if is_due => self.probe().await,
+            "get range" if is_due => self.read("long.bin").await,
+            "put" if is_due => self.save("long.bin", true).await,
+            "create" if is_due => self.create().await,
             _ if drawn < 15 => self.create().await,
             _ if drawn < 50 => {
                 let name = self.any();
-                self.save(&name, drawn % 2 == 0).await;
+                self.save(&name, drawn.is_multiple_of(2)).await;
             }
             _ if drawn < 62 => self.rename().await,
             _ if drawn < 74 => self.replace().await,
@@ -223,7 +241,7 @@ impl Work {
         let count = self.count();
         let what = format!("text {count}");
         let allergy = "x".repeat(usize::try_from(self.n.below(400)).unwrap());
-        let text = if name.ends_with(".json") {
+        let text = if is_record(name) {
             record_text(&what, &allergy).into_bytes()
         } else {
             long_text(&what, 270_000 + usize::try_from(self.n.below(90_000)).unwrap())
@@ -309,7 +327,7 @@ impl Work {
     /// As an editor that writes a new file and renames it over the old one.
     async fn replace(&mut self) {
         let to = self.any();
-        let Some(target) = self.known(&to).filter(|_| to.ends_with(".json")) else { return };
+        let Some(target) = self.known(&to).filter(|_| is_record(&to)) else { return };
         let from = format!("part{}.json", self.count());
         let text = self.new_text(&from);
         let made = self.view.write_path(Ino::ROOT, from.as_bytes(), &text[..]).await;
@@ -366,6 +384,18 @@ impl Work {
         self.note(&done);
     }
 
+    /// Leaves the drive: the bucket has everything then.
+    async fn leave(&mut self) {
+        if let Err(e) = self.view.drain().await {
+            self.problems.push(format!("the drive cannot be left: {e}"));
+        }
+        let left = self.view.drain_journal(Duration::from_secs(60)).await;
+        if left != 0 {
+            let pending = self.bucket.pending();
+            self.problems.push(format!("{left} writes stay in the journal: {pending:?}"));
+        }
+    }
+
     /// Looks at the bucket as a workstation does that remembers nothing; returns how many conflict
     /// copies there are.
     async fn look(&mut self, server: &FakeS3, template: &Template) -> u64 {
@@ -381,7 +411,7 @@ impl Work {
             }
         };
         let (files, folders) = everything(&doctor, |_| true, &mut self.problems).await;
-        let (whole, _) = everything(&ana, |name| has_hidden(name), &mut self.problems).await;
+        let (whole, _) = everything(&ana, is_record, &mut self.problems).await;
         for known in &self.files {
             self.problems.extend(known.check(&files));
         }
