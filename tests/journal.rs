@@ -16,7 +16,6 @@ use chartfs::store::Bucket;
 use chartfs::view::{Ino, RenameMode, View, ViewOptions};
 
 mod fake_s3;
-#[expect(dead_code, reason = "shared with tests that use other parts")]
 mod support;
 
 use fake_s3::FakeS3;

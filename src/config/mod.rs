@@ -247,8 +247,9 @@ fn store_options(
     let first = |flag: &Option<String>, name: &str, own: Option<String>, file: Option<String>| {
         flag.clone().or_else(|| var(name)).or(own).or(file)
     };
-    options.endpoint =
-        first(&flags.endpoint, "CHARTFS_ENDPOINT", options.endpoint.take(), file.endpoint);
+    // The cloud's own variables stand between the two; which ones count, the bucket decides.
+    options.endpoint = first(&flags.endpoint, "CHARTFS_ENDPOINT", None, None);
+    options.endpoint_else = file.endpoint;
     options.region = first(&flags.region, "CHARTFS_REGION", options.region.take(), file.region);
     options.profile =
         first(&flags.profile, "CHARTFS_PROFILE", options.profile.take(), file.profile);

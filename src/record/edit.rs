@@ -79,7 +79,10 @@ impl Edit {
             Self::Add { .. } | Self::Put { .. } if leaf.past.is_removed => {
                 return Err(Error::new(Kind::NotFound, "the folder was removed"));
             }
-            Self::Add { name, .. } if leaf.table.0.contains_key(name) => {
+            // The same entry may be there already, when the answer to an earlier try was lost.
+            Self::Add { name, entry }
+                if leaf.table.0.get(name).is_some_and(|e| e.located != entry.located) =>
+            {
                 return Err(Error::new(Kind::Exists, "the name exists already"));
             }
             Self::Add { name, entry } | Self::Put { name, entry } => {

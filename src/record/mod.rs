@@ -17,6 +17,7 @@ pub mod head;
 pub mod marks;
 pub mod meta;
 pub mod statement;
+mod tried;
 mod proof;
 mod open;
 mod region;
@@ -229,6 +230,7 @@ pub struct Records {
     /// Capsules that are being opened.
     opening: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
     own_capsules: Mutex<HashMap<Vec<EpochAttribute>, OwnCapsule>>,
+    tried: tried::Tried,
     /// When a table of a directory was kept last.
     tables_kept: Mutex<LruCache<RecordId, Instant>>,
 }
@@ -253,6 +255,7 @@ impl Records {
             prover: Prover::new(),
             opening: Mutex::default(),
             own_capsules: Mutex::default(),
+            tried: tried::Tried::default(),
             tables_kept: Mutex::new(LruCache::new(RECORDS_MAX)),
         }
     }

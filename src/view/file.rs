@@ -15,6 +15,7 @@ use super::stream::Stream;
 use super::{Access, Attr, Handle, Ino, NodeKind, SetAttr, View, locked};
 use crate::clock::now_unix_ns;
 use crate::error::{Error, Kind, Result};
+use crate::record::Located;
 
 /// The bytes that a node holds, while it is in use.
 #[derive(Default)]
@@ -79,6 +80,8 @@ pub(super) struct FileState {
     pub(super) kept: Mutex<Option<Kept>>,
     /// Whether the text was refused when it was committed last: trying again cannot help.
     pub(super) is_refused: AtomicBool,
+    /// The record of a new file whose name could not be added, or may have been.
+    pub(super) made: Mutex<Option<Located>>,
     /// What stood under the name of a new file, when that was taken away just before.
     pub(super) returning: Mutex<Option<Gone>>,
 }

@@ -325,7 +325,8 @@ impl View {
         Space { total_bytes: PIB, free_bytes: PIB, files: 1 << 32 }
     }
 
-    /// Commits everything that was written, and writes the high-water marks.
+    /// Commits everything that was written, and writes the high-water marks. A text whose `close`
+    /// failed is among it, though no program has it open any more.
     ///
     /// # Errors
     /// The first failure; everything else was tried too.

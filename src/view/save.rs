@@ -156,14 +156,21 @@ impl View {
             return came_back;
         }
         let (located, policy) = place_of(&folder)?;
-        let located = Located { birth: located.record, record: RecordId::random() };
-        let record = match self.create_record(located, &policy, &name, pending).await {
+        let new = Located { birth: located.record, record: RecordId::random() };
+        let made = locked(&node.file.made).filter(|made| made.birth == located.record);
+        let located = made.unwrap_or(new);
+        let created = match made {
+            Some(_) => self.save_onto_made(located, &policy, pending).await,
+            None => self.create_record(located, &policy, &name, pending).await,
+        };
+        let record = match created {
             Err(e) if e.kind() == Kind::Denied && self.is_stand_in(&folder, &name).await? => {
                 node.set_stands(Stands::Local);
                 return Ok(None);
             }
-            made => made?,
+            created => created?,
         };
+        *locked(&node.file.made) = Some(located);
         let entry = Entry { located, profile: record.head.profile, policy: None };
         let added =
             self.edit(&folder, Edit::Add { name: name.clone(), entry: entry.clone() }).await;
@@ -176,8 +183,23 @@ impl View {
             }
             Err(e) => return Err(e),
         };
+        *locked(&node.file.made) = None;
         self.settle(node, &folder, &name, located, policy);
         Ok(Some(record))
+    }
+
+    /// Saves onto the record that an earlier save of a new file made, when that could not add its
+    /// name, or does not know whether it did.
+    async fn save_onto_made(
+        &self,
+        located: Located,
+        policy: &PolicyRef,
+        pending: &Pending,
+    ) -> Result<Arc<Record>> {
+        match self.save_onto(located, policy, pending).await? {
+            Onto::Done(record) => Ok(record),
+            Onto::Conflict => Err(Error::new(Kind::Conflict, "the new file was changed by others")),
+        }
     }
 
     /// Lets a node that was only here stand for a record.
