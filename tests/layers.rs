@@ -13,7 +13,7 @@ const ARROWS: [(&str, &[&str]); 14] = [
     ("error", &[]),
     ("wire", &[]),
     ("clock", &[]),
-    ("store", &[]),
+    ("store", &["clock"]),
     ("key", &[]),
     ("section", &["key"]),
     ("realm", &["key", "store"]),

@@ -7,16 +7,18 @@ use std::time::Duration;
 
 use clap::Args;
 
+use super::out::say;
 use super::report::Failure;
 use super::secrets::{self, PassphraseArgs};
 use super::session::{Session, runtime};
+use crate::config::Commit;
 use crate::error::{Error, Kind, Result};
 use crate::key::credential::{Credential, hex};
 use crate::key::keyring::Keyring;
 use crate::realm::Realm;
 use crate::record::Records;
 use crate::record::marks::Marks;
-use crate::store::Location;
+use crate::store::{Bucket, Location};
 use crate::view::{Access, Ino, View, ViewOptions};
 
 /// How many commands of one user may work on one realm at a time.
@@ -37,13 +39,21 @@ pub(super) struct DriveArgs {
     pub(super) passphrase: PassphraseArgs,
 }
 
+/// What a mount keeps on this workstation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Workstation {
+    pub(super) commit: Commit,
+    pub(super) cache_bytes: u64,
+    pub(super) read_only: bool,
+}
+
 /// Who holds the high-water marks, which one process at a time may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Holder {
     /// A command, which ends soon: several may run at a time.
     Command,
     /// The mount of a user, of which there is one for each realm and folder of state.
-    Mount,
+    Mount(Workstation),
 }
 
 /// Opens the records of a realm for the holder of a credential.
@@ -53,30 +63,79 @@ pub(super) async fn open_drive(
     credential: Credential,
     holder: Holder,
 ) -> Result<Records> {
-    let realm = session.open_realm(location, Some(&credential.realm_genesis)).await?;
-    let marks = open_marks(session, &realm, &credential, holder).await?;
+    let pin = credential.realm_genesis;
+    let (realm, marks) = match holder {
+        Holder::Command => {
+            // A bucket that cannot be opened leaves nothing behind here.
+            let realm = session.open_realm(location, Some(&pin)).await?;
+            (realm, open_command_marks(session, &credential)?)
+        }
+        Holder::Mount(workstation) => {
+            // The marks first: they are the lock of the cache and the journal too.
+            let marks = open_mount_marks(session, &credential).await?;
+            let bucket = open_bucket(session, location, &credential, workstation).await?;
+            (Realm::open(bucket, Some(&pin)).await?, marks)
+        }
+    };
     let keyring = Keyring::new(credential)?;
     Ok(Records::new(Arc::new(realm), Arc::new(keyring), Arc::new(marks)))
 }
 
-async fn open_marks(
+/// Returns the names of the realm and the user in the folder of state.
+fn names_of(credential: &Credential) -> (String, String) {
+    (hex(&credential.realm_genesis[..16]), hex(&credential.gid().0[..16]))
+}
+
+/// Opens the bucket with what this workstation keeps of it and for it.
+async fn open_bucket(
     session: &Session,
-    realm: &Realm,
+    location: &Location,
     credential: &Credential,
-    holder: Holder,
-) -> Result<Marks> {
-    let (realm, user) = (hex(&realm.id()), hex(&credential.gid().0[..16]));
-    let open = |name: &str| Marks::open(&session.settings.marks_file(&realm, &user, name)?);
-    if holder == Holder::Mount {
-        // A mount that was just taken off is still committing what was written.
-        for _ in 0..LEAVING_TRIES {
-            match open("mount") {
-                Err(e) if e.kind() == Kind::Conflict => tokio::time::sleep(LEAVING_WAIT).await,
-                other => return other,
+    workstation: Workstation,
+) -> Result<Bucket> {
+    let (realm, user) = names_of(credential);
+    let settings = &session.settings;
+    let mut bucket = session.open_bucket(location).await?;
+    let journal = settings.journal_file(&realm, &user)?;
+    let is_write_back = workstation.commit == Commit::Journal;
+    let is_left = journal.exists() && Bucket::count_journal(&journal)? > 0;
+    // A local directory is as near as its cache would be.
+    let is_near = matches!(location, Location::Directory(_) | Location::Memory);
+    let has_cache = workstation.cache_bytes > 0 && (!is_near || is_write_back || is_left);
+    if !workstation.read_only {
+        match bucket.probe().await {
+            Err(e) if e.kind() == Kind::Unavailable && has_cache => {
+                say(format_args!("warning: the bucket cannot be reached: working off-line"));
             }
+            probed => probed?,
         }
-        return open("mount");
     }
+    if has_cache {
+        let cache = settings.cache_file(&realm, &user)?;
+        bucket = bucket.with_cache(&cache, workstation.cache_bytes)?;
+    }
+    if is_write_back || is_left {
+        bucket = bucket.with_journal(&journal, settings.journal_bytes, is_write_back)?;
+    }
+    Ok(bucket)
+}
+
+async fn open_mount_marks(session: &Session, credential: &Credential) -> Result<Marks> {
+    let (realm, user) = names_of(credential);
+    let path = session.settings.marks_file(&realm, &user, "mount")?;
+    // A mount that was just taken off is still committing what was written.
+    for _ in 0..LEAVING_TRIES {
+        match Marks::open(&path) {
+            Err(e) if e.kind() == Kind::Conflict => tokio::time::sleep(LEAVING_WAIT).await,
+            other => return other,
+        }
+    }
+    Marks::open(&path)
+}
+
+fn open_command_marks(session: &Session, credential: &Credential) -> Result<Marks> {
+    let (realm, user) = names_of(credential);
+    let open = |name: &str| Marks::open(&session.settings.marks_file(&realm, &user, name)?);
     for i in 1..COMMANDS_MAX {
         match open(&format!("command-{i}")) {
             Err(e) if e.kind() == Kind::Conflict => {}

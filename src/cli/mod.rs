@@ -32,6 +32,7 @@ mod rejected;
 mod import;
 mod mount;
 mod umount;
+mod status;
 mod check;
 mod doctor;
 mod demo;
@@ -106,6 +107,7 @@ enum Command {
     Import(import::ImportArgs),
     Mount(mount::MountArgs),
     Umount(umount::UmountArgs),
+    Status(status::StatusArgs),
     Check(check::CheckArgs),
     Doctor(doctor::DoctorArgs),
     Demo(demo::DemoArgs),
@@ -158,6 +160,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> Outcome {
         Command::Import(args) => import::run(args, &session()?),
         Command::Mount(args) => mount::run(args, &quiet()?),
         Command::Umount(args) => umount::run(args),
+        Command::Status(args) => status::run(args, &session()?),
         Command::Check(args) => check::run(args, &session()?),
         Command::Doctor(args) => doctor::run(args, &session()?),
         Command::Demo(args) => demo::run(args, &session()?),

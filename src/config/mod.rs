@@ -24,6 +24,10 @@ pub use secret_file::{SecretFile, create_secret, read_secret};
 
 /// How long the kernel may answer from what it was told, when nothing else is set.
 const ATTR_TTL: Duration = Duration::from_secs(10);
+/// How much of sealed objects a mount keeps on the disk, when nothing else is set.
+const CACHE_MIB: u64 = 1024;
+/// How much may wait in the journal, when nothing else is set.
+const JOURNAL_MIB: u64 = 4096;
 
 /// When to use colour on the terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,6 +51,29 @@ impl FromStr for Color {
             "never" => Ok(Self::Never),
             _ => Err(Error::new(Kind::Usage, format!("{text:?} is not a time for colour"))
                 .hint("auto, always or never")),
+        }
+    }
+}
+
+/// What `close` and `fsync` wait for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Commit {
+    /// The bucket has it.
+    #[default]
+    Remote,
+    /// The journal on this workstation has it; the bucket gets it in the background.
+    Journal,
+}
+
+impl FromStr for Commit {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "remote" => Ok(Self::Remote),
+            "journal" => Ok(Self::Journal),
+            _ => Err(Error::new(Kind::Usage, format!("{text:?} is not a way to commit"))
+                .hint("remote or journal")),
         }
     }
 }
@@ -79,6 +106,12 @@ pub struct Settings {
     pub passphrase: Option<PassphraseSource>,
     /// How long the kernel may answer from what it was told.
     pub attr_ttl: Duration,
+    /// What `close` and `fsync` wait for.
+    pub commit: Commit,
+    /// How many bytes of sealed objects a mount keeps on this disk, at most.
+    pub cache_bytes: u64,
+    /// How many bytes may wait in the journal of a mount.
+    pub journal_bytes: u64,
     /// When to use colour.
     pub color: Color,
     /// Which log lines are wanted, as in `warn,chartfs::store=debug`.
@@ -118,10 +151,14 @@ impl Settings {
             .or_else(|| environment.service_passphrase())
             .or_else(|| file.passphrase_file.map(PassphraseSource::File))
             .or_else(|| file.passphrase_command.map(PassphraseSource::Command));
-        let attr_ttl = match var("CHARTFS_ATTR_TTL_S") {
-            None => file.attr_ttl_s,
-            Some(text) => Some(parse_seconds("CHARTFS_ATTR_TTL_S", &text)?),
+        let number = |name: &str, file: Option<u64>| match var(name) {
+            None => Ok(file),
+            Some(text) => parse_number(name, &text).map(Some),
         };
+        let attr_ttl = number("CHARTFS_ATTR_TTL_S", file.attr_ttl_s)?;
+        let cache_mib = number("CHARTFS_CACHE_MIB", file.cache_mib)?.unwrap_or(CACHE_MIB);
+        let journal_mib = number("CHARTFS_JOURNAL_MIB", file.journal_mib)?.unwrap_or(JOURNAL_MIB);
+        let commit = var("CHARTFS_COMMIT").or(file.commit).map(|text| text.parse()).transpose()?;
         // Paths are made absolute: a mount in the background leaves the folder that it began in.
         Ok(Self {
             bucket: match var("CHARTFS_BUCKET").or(file.bucket) {
@@ -131,6 +168,9 @@ impl Settings {
             credential: var("CHARTFS_CREDENTIAL").map(Into::into).or(file.credential),
             passphrase,
             attr_ttl: attr_ttl.map_or(ATTR_TTL, Duration::from_secs),
+            commit: commit.unwrap_or_default(),
+            cache_bytes: cache_mib.saturating_mul(1 << 20),
+            journal_bytes: journal_mib.saturating_mul(1 << 20),
             color: flags.color.unwrap_or(color),
             log: var("CHARTFS_LOG").or(file.log),
             store: store_options(flags, environment, file.store)?,
@@ -148,9 +188,31 @@ impl Settings {
     /// # Errors
     /// What the system says when the folder cannot be made.
     pub fn marks_file(&self, realm: &str, user: &str, name: &str) -> Result<PathBuf> {
+        Ok(self.state_of(realm, user)?.join(format!("{name}.marks")))
+    }
+
+    /// Returns the file of what a mount of one realm by one user has committed and not sent yet.
+    ///
+    /// # Errors
+    /// What the system says when its folder cannot be made.
+    pub fn journal_file(&self, realm: &str, user: &str) -> Result<PathBuf> {
+        Ok(self.state_of(realm, user)?.join("mount.journal"))
+    }
+
+    /// Returns the file of sealed objects that a mount of one realm by one user keeps.
+    ///
+    /// # Errors
+    /// What the system says when its folder cannot be made.
+    pub fn cache_file(&self, realm: &str, user: &str) -> Result<PathBuf> {
+        let folder = self.cache.join(realm);
+        secret_file::create_private_dir(&folder)?;
+        Ok(folder.join(format!("{user}.cache")))
+    }
+
+    fn state_of(&self, realm: &str, user: &str) -> Result<PathBuf> {
         let folder = self.state.join(realm).join(user);
         secret_file::create_private_dir(&folder)?;
-        Ok(folder.join(format!("{name}.marks")))
+        Ok(folder)
     }
 
     /// Returns the folder of the texts that one user of one realm saved and that are not in the
@@ -196,9 +258,9 @@ fn store_options(
     Ok(options)
 }
 
-fn parse_seconds(name: &str, text: &str) -> Result<u64> {
+fn parse_number(name: &str, text: &str) -> Result<u64> {
     text.parse().map_err(|_| {
-        Error::new(Kind::Usage, format!("{name} is not a number of seconds"))
+        Error::new(Kind::Usage, format!("{name} is not a number"))
             .because(format!("it says {text:?}"))
     })
 }

@@ -18,12 +18,15 @@ use crate::view::View;
 
 mod background;
 mod process;
+mod status;
 mod stop;
 mod threads;
 
-pub use crate::fuse::{LOG_LIMIT, MountOptions, check_point, umount};
+pub use crate::fuse::{LOG_LIMIT, MountOptions, check_point, mounts, umount};
+pub use crate::view::Status;
 pub use background::{Ready, background};
 pub use process::harden;
+pub use status::{status, wait_for_end};
 pub use stop::{Stop, stop_on_signals};
 
 /// How often a busy unmount is tried again.
@@ -57,6 +60,7 @@ pub fn serve(mount: Mount, runtime: &Runtime, stop: &Stop, ready: impl FnOnce())
     let (session, mounted) =
         fuse::mount(Arc::clone(&view), &point, &source_label, &options, runtime.clone())?;
     let _tidier = threads::Tidier::start(&view, runtime);
+    let _merger = threads::Merger::start(&view, runtime);
     let mut service = Service::start(session, mounted, view, options, runtime)?;
     if let Err(e) = check_answers(service.mounted.point()) {
         runtime.block_on(service.force_off());
@@ -122,7 +126,7 @@ impl Service {
                 tell_manager(&[NotifyState::Stopping]);
                 // When the conversation broke, the mount is still there and nobody answers it.
                 self.mounted.detach_quietly();
-                return self.drain().await.and(result);
+                return self.leave().await.and(result);
             }
             () = self.deaths.first() => {
                 tracing::error!("a dispatcher thread died: the mount is taken down");
@@ -142,7 +146,10 @@ impl Service {
             () = stop.asked(2) => tracing::warn!("asked twice: leaving at once"),
         }
         self.take_off(stop).await;
-        self.drain().await
+        tokio::select! {
+            left = self.leave() => left,
+            () = stop.asked(3) => self.drain().await,
+        }
     }
 
     /// Commits everything that programs wrote, within the limit.
@@ -160,6 +167,16 @@ impl Service {
             .hint("the texts are kept on this workstation: chartfs rejected list");
         self.view.keep_all_unsaved(&late).await;
         Err(late)
+    }
+
+    /// Commits what is left after the unmount, and sends what waits in the journal.
+    async fn leave(&self) -> Result<()> {
+        let drained = self.drain().await;
+        let left = self.view.drain_journal(self.options.drain_limit).await;
+        if left > 0 {
+            tracing::warn!(left, "writes stay in the journal: the next mount sends them");
+        }
+        drained
     }
 
     /// Unmounts: politely while the grace lasts, then by detaching.

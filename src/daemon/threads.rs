@@ -49,6 +49,27 @@ impl Drop for Tidier {
     }
 }
 
+/// Merges what was written here and elsewhere at once, until it is dropped.
+pub(super) struct Merger(tokio::task::JoinHandle<()>);
+
+impl Merger {
+    pub(super) fn start(view: &Arc<View>, runtime: &Runtime) -> Self {
+        let view = Arc::clone(view);
+        Self(runtime.spawn(async move {
+            if let Err(error) = view.prepare().await {
+                tracing::debug!(%error, "off-line, not everything can be written");
+            }
+            view.merge_all_overtaken().await;
+        }))
+    }
+}
+
+impl Drop for Merger {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Passes invalidations from the view to the kernel until it is dropped.
 ///
 /// The kernel makes a notification wait for requests on the same inode, so neither a dispatcher

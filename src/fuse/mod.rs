@@ -26,7 +26,7 @@ mod unmount;
 mod descriptor;
 
 pub use mount::{MountOptions, Mounted, mount};
-pub use point::check_point;
+pub use point::{check_point, mounts};
 pub(crate) use session::DISPATCHER_THREAD;
 pub use session::{Gate, Notifier, Session};
 pub use unmount::{Unmounted, umount};

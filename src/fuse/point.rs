@@ -20,12 +20,24 @@ pub(super) struct MountEntry {
 
 /// Returns what is mounted on top at `point`, an absolute path without links.
 pub(super) fn mounted_at(point: &Path) -> Result<Option<MountEntry>> {
+    Ok(table()?.into_iter().rfind(|m| m.point == point))
+}
+
+/// Returns where drives are mounted on this machine.
+///
+/// # Errors
+/// `Internal` when the table of mounts cannot be read.
+pub fn mounts() -> Result<Vec<PathBuf>> {
+    Ok(table()?.into_iter().filter(|m| m.fs_type == FS_TYPE).map(|m| m.point).collect())
+}
+
+fn table() -> Result<Vec<MountEntry>> {
     let table = std::fs::read("/proc/self/mountinfo").map_err(|e| {
         Error::new(Kind::Internal, "cannot read the table of mounts")
             .because(e)
             .hint("is /proc mounted?")
     })?;
-    Ok(table.split(|b| *b == b'\n').filter_map(entry).rfind(|m| m.point == point))
+    Ok(table.split(|b| *b == b'\n').filter_map(entry).collect())
 }
 
 /// Parses a line: id, parent, device, root, point, options, optional fields, `-`, type, …

@@ -306,7 +306,8 @@ impl Realm {
         what: &'static str,
     ) -> Result<Bytes> {
         let name = object_name(folder, &hex(named));
-        let object = self.bucket.get(&name, limit_bytes).await?;
+        let is_it = |bytes: &[u8]| hash::sha256(&[bytes]) == *named;
+        let object = self.bucket.get_immutable(&name, limit_bytes, is_it).await?;
         let object = object.ok_or_else(|| {
             Error::damaged(format!("{what} is missing from the bucket"))
                 .because("a signed object names it")

@@ -191,6 +191,8 @@ impl Records {
         for write in &writes {
             self.check_write(&policy, write.slot)?;
         }
+        // What its writer cannot read back cannot be merged later: it does not wait here.
+        let is_blind = writes.iter().any(|w| w.append);
         let mut writes: BTreeMap<u16, SlotWrite> =
             writes.into_iter().map(|w| (w.slot, w)).collect();
         let mut built = Vec::new();
@@ -205,7 +207,7 @@ impl Records {
                 format!("section {} is not of this record's format", section_name(*slot)),
             ));
         }
-        self.store(plan, built).await
+        self.store(plan, built, is_blind).await
     }
 
     fn check_write(&self, policy: &BoundPolicy, slot: u16) -> Result<()> {
@@ -304,7 +306,12 @@ impl Records {
         Ok(parts)
     }
 
-    async fn store(&self, plan: &Plan<'_>, mut built: Vec<(u16, Vec<Built>)>) -> Result<Committed> {
+    async fn store(
+        &self,
+        plan: &Plan<'_>,
+        mut built: Vec<(u16, Vec<Built>)>,
+        is_blind: bool,
+    ) -> Result<Committed> {
         let layout = lay_out_parts(plan.base, &built);
         seal_extents(&mut built, &layout, plan.touched_unix_ns);
         let head = self.head(plan, &mut built, &layout)?;
@@ -334,13 +341,23 @@ impl Records {
             None => Condition::Absent,
         };
         let name = plan.located.object();
-        match self.realm.bucket().put(&name, object.clone(), condition).await? {
+        let bucket = self.realm.bucket();
+        let put = if is_blind {
+            bucket.put_through(&name, object, condition).await?
+        } else {
+            bucket.put(&name, object, condition).await?
+        };
+        match put {
             Put::Refused => {
                 self.forget(plan.located.record);
                 Ok(Committed::Moved)
             }
             Put::Stored(etag) => {
-                self.marks.raise(plan.located.record, unchecked.mark());
+                // What waits in the journal may still be merged with what somebody else wrote:
+                // its mark is made when it comes from the bucket.
+                if !etag.is_pending() {
+                    self.marks.raise(plan.located.record, unchecked.mark());
+                }
                 let record = Arc::new(Record::new(plan.located, unchecked, etag, &proof));
                 self.keep(record.clone());
                 Ok(Committed::Done(record))

@@ -28,6 +28,7 @@ pub mod external;
 pub mod check;
 mod names;
 mod history;
+mod overtaken;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -40,11 +41,12 @@ use lru::LruCache;
 
 use crate::error::{Error, Kind, Result};
 use crate::key::attribute::{AuthorityId, EpochAttribute};
-use crate::key::credential::hex;
+use crate::key::credential::{hex, unhex};
 use crate::key::keyring::Keyring;
 use crate::realm::policy::read_patient;
 use crate::realm::{Author, Realm, object_name};
-use crate::store::{Fetched, ObjectName, Version};
+pub use crate::store::ObjectName;
+use crate::store::{Fetched, Version};
 use crate::wire::{Reader, Writer};
 use format::{FormatId, Slot};
 use head::{Head, RECORD_LEN_MAX_BYTES, UncheckedRecord};
@@ -55,6 +57,7 @@ use statement::Statement;
 pub use commit::{Body, Committed, SlotWrite};
 pub use names::{Found, Names, Remembered};
 pub use open::{Opened, Sight};
+pub use overtaken::Overtaken;
 
 /// The profile number of a directory.
 pub const DIRECTORY_PROFILE: u8 = 255;
@@ -93,6 +96,13 @@ impl Located {
     /// Returns the object's name: `r/<birth>/<record>`.
     pub fn object(&self) -> ObjectName {
         object_name("r", &format!("{}/{}", self.birth, self.record))
+    }
+
+    /// Takes the name of a record object apart; `None` when it is another object's.
+    pub fn of_object(name: &ObjectName) -> Option<Self> {
+        let (birth, record) = name.as_str().strip_prefix("r/")?.split_once('/')?;
+        let id = |text: &str| Some(RecordId(unhex(text)?.try_into().ok()?));
+        Some(Self { birth: id(birth)?, record: id(record)? })
     }
 
     /// Returns the name of an old version of the object: `h/<record>/<version>`.
@@ -301,6 +311,7 @@ impl Records {
         })?;
         let unchecked = UncheckedRecord::parse(&object.bytes)?;
         let record = Arc::new(self.admit(located, policy, unchecked, object.version).await?);
+        self.fetch_capsules(&record);
         self.keep(record.clone());
         Ok(record)
     }

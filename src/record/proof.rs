@@ -219,11 +219,30 @@ impl Records {
         let mark = unchecked.mark();
         self.check_mark(located, &mark, &proof)?;
         self.check_policy_mark(located, &mark).await?;
+        let is_pending = etag.is_pending();
         let record = Record::new(located, unchecked, etag, &proof);
         let in_force = self.in_force(&record, in_force).await?;
         self.check_policies(&record, &in_force).await?;
-        self.marks.raise(located.record, mark);
+        if !is_pending {
+            self.marks.raise(located.record, mark);
+        }
         Ok(record)
+    }
+
+    /// Takes in what the journal holds of a record, or what that replaced: proven, and nothing is
+    /// said about what the bucket has now.
+    ///
+    /// # Errors
+    /// `Integrity` when it is not proven.
+    pub(super) async fn read_back(
+        &self,
+        located: Located,
+        bytes: &bytes::Bytes,
+        version: Version,
+    ) -> Result<Arc<Record>> {
+        let unchecked = UncheckedRecord::parse(bytes)?;
+        let proof = self.prover.prove(&self.realm, located, &unchecked).await?;
+        Ok(Arc::new(Record::new(located, unchecked, version, &proof)))
     }
 
     fn check_mark(&self, located: Located, now: &Mark, proof: &Proof) -> Result<()> {

@@ -11,6 +11,10 @@ use bytes::Bytes;
 
 use super::name::ObjectName;
 use crate::error::Error;
+use crate::wire::{Reader, Writer};
+
+/// The longest tag, and the longest generation, of a version, in bytes.
+pub(super) const TAG_LEN_MAX_BYTES: usize = 255;
 
 /// Names one state of one object: what a compare-and-swap compares.
 ///
@@ -22,17 +26,41 @@ pub struct Version {
     pub(super) tag: Arc<str>,
     /// The generation that Google Cloud Storage compares instead of the tag.
     pub(super) generation: Option<Arc<str>>,
+    /// The number in the journal of bytes that the bucket does not have yet.
+    pub(super) pending: Option<u64>,
 }
 
 impl Version {
     pub(super) fn new(tag: &str) -> Self {
-        Self { tag: tag.into(), generation: None }
+        Self { tag: tag.into(), generation: None, pending: None }
+    }
+
+    pub(super) fn in_journal(seq: u64) -> Self {
+        Self { tag: "".into(), generation: None, pending: Some(seq) }
+    }
+
+    /// Says whether the bytes are in the journal of this workstation only.
+    pub fn is_pending(&self) -> bool {
+        self.pending.is_some()
+    }
+
+    /// Appends tag (short) | generation (short, empty for none).
+    pub(super) fn write(&self, w: &mut Writer) {
+        w.short(self.tag.as_bytes());
+        w.short(self.generation.as_deref().unwrap_or_default().as_bytes());
+    }
+
+    /// Takes what [`Version::write`] appended.
+    pub(super) fn read(r: &mut Reader<'_>) -> Result<Self, Error> {
+        let tag = r.text(TAG_LEN_MAX_BYTES)?.into();
+        let generation = Some(r.text(TAG_LEN_MAX_BYTES)?).filter(|g| !g.is_empty()).map(Into::into);
+        Ok(Self { tag, generation, pending: None })
     }
 }
 
 impl PartialEq for Version {
     fn eq(&self, other: &Self) -> bool {
-        self.tag == other.tag
+        self.tag == other.tag && self.pending == other.pending
     }
 }
 

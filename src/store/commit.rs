@@ -1,11 +1,16 @@
 //! Writing under a condition when answers can be lost.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::Bucket;
-use super::backend::{Condition, Fault, Fetched, Outcome, Put};
+use super::backend::{Condition, Fault, Fetched, Object, Outcome, Put};
 use super::name::ObjectName;
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
+
+/// How long a write that may not wait here waits for those before it.
+const BEFORE_LIMIT: Duration = Duration::from_secs(30);
 
 /// What reading back says about a write whose answer was lost.
 enum Settled {
@@ -23,10 +28,66 @@ impl Bucket {
     /// since bytes written under a condition are unique; otherwise it is tried again only while the
     /// condition can still hold.
     ///
+    /// With a journal that writes back, [`Put::Stored`] says that the bytes are durable here; the
+    /// bucket gets them under the same condition.
+    ///
     /// # Errors
     /// [`Unavailable`](crate::error::Kind::Unavailable) when the store does not answer: the outcome
     /// is then unknown, and the caller settles it later in the same way.
     pub async fn put(&self, name: &ObjectName, bytes: Bytes, condition: Condition) -> Result<Put> {
+        match &self.journal {
+            Some(journal) => Box::pin(self.put_in_journal(journal, name, bytes, condition)).await,
+            None => Box::pin(self.put_now(name, bytes, condition)).await,
+        }
+    }
+
+    /// As [`Bucket::put`], and returns only when the bucket has it, and everything that was written
+    /// before it.
+    ///
+    /// # Errors
+    /// As [`Bucket::put`]; `Unavailable` also when what was written before cannot be sent.
+    pub async fn put_through(
+        &self,
+        name: &ObjectName,
+        bytes: Bytes,
+        condition: Condition,
+    ) -> Result<Put> {
+        let Some(journal) = &self.journal else { return self.put(name, bytes, condition).await };
+        let left = self.drain_journal(BEFORE_LIMIT).await;
+        if left > 0 {
+            return Err(Error::new(
+                Kind::Unavailable,
+                "the bucket does not have what comes before",
+            )
+            .because(format!("{left} writes wait"))
+            .hint("see: chartfs status"));
+        }
+        match journal.settled_condition(condition) {
+            Some(condition) => Box::pin(self.put_now(name, bytes, condition)).await,
+            None => Ok(Put::Refused),
+        }
+    }
+
+    /// As [`Bucket::put`], past the journal.
+    pub(super) async fn put_now(
+        &self,
+        name: &ObjectName,
+        bytes: Bytes,
+        condition: Condition,
+    ) -> Result<Put> {
+        let put = self.note(self.put_settled(name, bytes.clone(), condition).await)?;
+        if let (Some(cache), Put::Stored(version)) = (&self.cache, &put) {
+            cache.put(name, &Object { bytes, version: version.clone() });
+        }
+        Ok(put)
+    }
+
+    async fn put_settled(
+        &self,
+        name: &ObjectName,
+        bytes: Bytes,
+        condition: Condition,
+    ) -> Result<Put> {
         if condition == Condition::Always {
             return self.policy.run(|| self.backend.put(name, bytes.clone(), &condition)).await;
         }

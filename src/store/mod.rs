@@ -13,12 +13,17 @@
 //!   hangs. An operation that the store refuses for now is tried again with full jitter.
 //! * A store that accepts conditional writes and ignores them is found out by [`Bucket::probe`].
 //! * No error and no log line shows a credential.
+//! * A bucket may have a *cache* (sealed objects on the disk of the workstation) and a *journal*
+//!   (writes that are durable there and not in the bucket yet). Both hold only what the bucket
+//!   holds or will hold.
 //!
 //! *Boundary:* untrusted. The store may answer anything; what it answers is damage
 //! ([`Kind::Integrity`]) or unavailability, never a panic.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::stream::BoxStream;
@@ -41,14 +46,22 @@ mod remote;
 mod clouds;
 mod wire_tap;
 mod fault;
+mod link;
+mod cache;
+mod journal;
 
 pub use backend::{Condition, Fetched, Listed, Object, Put, RequestCounts, Version};
+pub use journal::{Lifted, Pending};
+pub use link::Offline;
 pub use location::{Location, Place};
 pub use name::{OBJECT_NAME_LEN_MAX_BYTES, ObjectName, SEGMENT_LEN_MAX_BYTES};
 pub use options::{DirectorySync, StoreOptions, Vars};
 pub use upload::Uploaded;
 
 use backend::Backend;
+use cache::{Cache, Stored};
+use journal::{JournalInUse, Reading};
+use link::Link;
 use retry::Policy;
 
 /// A bucket that was opened. Clones share the connections and the counters.
@@ -56,6 +69,12 @@ use retry::Policy;
 pub struct Bucket {
     backend: Arc<dyn Backend>,
     policy: Policy,
+    /// Sealed objects on this workstation's disk.
+    cache: Option<Arc<Cache>>,
+    /// Whether the bucket is reached, when there is something else to answer from.
+    link: Option<Arc<Link>>,
+    /// Writes that the bucket does not have yet.
+    journal: Option<Arc<JournalInUse>>,
 }
 
 impl std::fmt::Debug for Bucket {
@@ -80,13 +99,54 @@ impl Bucket {
             Location::Azure(place) => Arc::new(clouds::azure(place, options)?),
             Location::Gcs(place) => Arc::new(clouds::gcs(place, options)?),
         };
-        Ok(Self { backend, policy: Policy::of(options) })
+        Ok(Self::over(backend, Policy::of(options)))
     }
 
     /// Makes an empty bucket in memory.
     pub fn memory() -> Self {
         let policy = Policy::of(&StoreOptions::default());
-        Self { backend: Arc::new(memory::Memory::default()), policy }
+        Self::over(Arc::new(memory::Memory::default()), policy)
+    }
+
+    fn over(backend: Arc<dyn Backend>, policy: Policy) -> Self {
+        Self { backend, policy, cache: None, link: None, journal: None }
+    }
+
+    /// Keeps what is read and written in a bounded file at `path` too: it is read from there when
+    /// the bucket has nothing newer, or cannot be reached.
+    ///
+    /// # Errors
+    /// `Conflict` when another process has the file open.
+    pub fn with_cache(mut self, path: &Path, limit_bytes: u64) -> Result<Self> {
+        self.cache = Some(Arc::new(Cache::open(path, limit_bytes)?));
+        self.link = Some(Link::new());
+        Ok(self)
+    }
+
+    /// Says whether what is read is kept on this workstation.
+    pub fn has_cache(&self) -> bool {
+        self.cache.is_some()
+    }
+
+    /// Writes what the cache holds in memory to its file; `is_durable` waits for the disk.
+    ///
+    /// # Errors
+    /// `Internal` when the file cannot be written.
+    pub fn write_cache(&self, is_durable: bool) -> Result<()> {
+        self.cache.as_ref().map_or(Ok(()), |cache| cache.write(is_durable))
+    }
+
+    /// Takes note of whether the bucket was reached.
+    fn note<T>(&self, result: Result<T>) -> Result<T> {
+        match &self.link {
+            Some(link) => link.note(result),
+            None => result,
+        }
+    }
+
+    /// Returns how long to wait before a bucket that is away is tried again.
+    fn link_wait(&self) -> Duration {
+        self.link.as_ref().map_or(Duration::from_secs(1), |link| link.wait())
     }
 
     /// Reads an object, or `None` when there is none.
@@ -117,7 +177,94 @@ impl Bucket {
         self.fetch(name, Some(version), limit_bytes).await
     }
 
+    /// Reads an object whose name says what its bytes are, which `is_it` checks: one that was read
+    /// before is not asked for again.
+    ///
+    /// # Errors
+    /// As [`Self::get`].
+    pub async fn get_immutable(
+        &self,
+        name: &ObjectName,
+        limit_bytes: u64,
+        is_it: impl Fn(&[u8]) -> bool,
+    ) -> Result<Option<Object>> {
+        let Some(cache) = &self.cache else { return self.get(name, limit_bytes).await };
+        match cache.get(name) {
+            Some(Stored::Object(o)) if o.bytes.len() as u64 <= limit_bytes && is_it(&o.bytes) => {
+                return Ok(Some(o));
+            }
+            // What is wrong on this disk may be right in the bucket.
+            Some(Stored::Object(_)) => cache.remove(name),
+            Some(Stored::Absent) | None => {}
+        }
+        self.get(name, limit_bytes).await
+    }
+
     async fn fetch(
+        &self,
+        name: &ObjectName,
+        unless: Option<&Version>,
+        limit_bytes: u64,
+    ) -> Result<Fetched> {
+        let Some(journal) = &self.journal else {
+            return Box::pin(self.fetch_cached(name, unless, limit_bytes)).await;
+        };
+        match journal.read(name, unless, limit_bytes)? {
+            Reading::Answer(fetched) => Ok(fetched),
+            Reading::Ask(unless) => {
+                Box::pin(self.fetch_cached(name, unless.as_ref(), limit_bytes)).await
+            }
+        }
+    }
+
+    async fn fetch_cached(
+        &self,
+        name: &ObjectName,
+        unless: Option<&Version>,
+        limit_bytes: u64,
+    ) -> Result<Fetched> {
+        let (Some(cache), Some(link)) = (&self.cache, &self.link) else {
+            return self.fetch_now(name, unless, limit_bytes).await;
+        };
+        let stored = cache.get(name).filter(|s| match s {
+            Stored::Object(o) => o.bytes.len() as u64 <= limit_bytes,
+            Stored::Absent => true,
+        });
+        let known = match &stored {
+            Some(Stored::Object(object)) => Some(&object.version),
+            _ => None,
+        };
+        let away = |stored: Option<Stored>| match (stored, unless) {
+            // Whoever has a version has the newest that can be had.
+            (_, Some(_)) => Some(Fetched::Unchanged),
+            (Some(Stored::Object(object)), None) => Some(Fetched::Changed(object)),
+            (Some(Stored::Absent), None) => Some(Fetched::Absent),
+            (None, None) => None,
+        };
+        if !link.is_worth_asking()
+            && let Some(answer) = away(stored.clone())
+        {
+            return Ok(answer);
+        }
+        match link.note(self.fetch_now(name, unless.or(known), limit_bytes).await) {
+            Ok(Fetched::Changed(object)) => {
+                cache.put(name, &object);
+                Ok(Fetched::Changed(object))
+            }
+            Ok(Fetched::Absent) => {
+                cache.put_absent(name);
+                Ok(Fetched::Absent)
+            }
+            Ok(Fetched::Unchanged) => Ok(match (stored, unless) {
+                (Some(Stored::Object(object)), None) => Fetched::Changed(object),
+                _ => Fetched::Unchanged,
+            }),
+            Err(e) if e.kind() == Kind::Unavailable => away(stored).ok_or(e),
+            Err(e) => Err(e),
+        }
+    }
+
+    async fn fetch_now(
         &self,
         name: &ObjectName,
         unless: Option<&Version>,
@@ -126,7 +273,7 @@ impl Bucket {
         self.policy.run(|| self.backend.get(name, unless, limit_bytes)).await
     }
 
-    /// Reads exactly the bytes of `range`.
+    /// Reads exactly the bytes of `range` of an object whose name says what its bytes are.
     ///
     /// # Errors
     /// [`Kind::Integrity`] when the object does not have all of them, [`Kind::NotFound`] when there
@@ -135,12 +282,29 @@ impl Bucket {
         if range.start >= range.end {
             return Ok(Bytes::new());
         }
-        self.policy.run(|| self.backend.get_range(name, range.clone())).await
+        if let Some(journal) = &self.journal
+            && let Some(bytes) = journal.read_range(name, range.clone())?
+        {
+            return Ok(bytes);
+        }
+        if let Some(bytes) = self.cache.as_ref().and_then(|c| c.get_range(name, range.clone())) {
+            return Ok(bytes);
+        }
+        let read = self.policy.run(|| self.backend.get_range(name, range.clone())).await;
+        let bytes = self.note(read)?;
+        if let Some(cache) = &self.cache {
+            cache.put_range(name, range.start, &bytes);
+        }
+        Ok(bytes)
     }
 
     /// Lists the objects below `prefix` (whole segments; empty for all) page by page, in the order
     /// of the store. A hint, never evidence: the store may leave out or make up lines.
     pub fn list(&self, prefix: &str) -> BoxStream<'static, Result<Listed>> {
+        if let Some(link) = self.link.as_ref().filter(|link| !link.is_worth_asking()) {
+            let away = futures::stream::once(std::future::ready(Err(link.error())));
+            return away.boxed();
+        }
         let pages = self.backend.list(prefix.trim_end_matches('/'));
         let policy = self.policy;
         futures::stream::try_unfold(pages, move |mut pages| async move {
@@ -162,7 +326,10 @@ impl Bucket {
     /// # Errors
     /// When the store refuses or cannot be reached.
     pub async fn delete(&self, name: &ObjectName) -> Result<()> {
-        self.policy.run(|| self.backend.delete(name)).await
+        if let Some(cache) = &self.cache {
+            cache.remove(name);
+        }
+        self.note(self.policy.run(|| self.backend.delete(name)).await)
     }
 
     /// Makes every acknowledged write survive a power cut. Only a local directory opened with

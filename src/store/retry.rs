@@ -94,7 +94,7 @@ fn after_tries(error: Error, tries: u32) -> Error {
 
 /// Returns a random number from 0 to below 1.
 #[expect(clippy::cast_precision_loss, reason = "53 bits fit the mantissa")]
-fn random_unit() -> f64 {
+pub(super) fn random_unit() -> f64 {
     let mut bytes = [0; 8];
     // Without randomness the waits lose their jitter, nothing else.
     let _ = aws_lc_rs::rand::fill(&mut bytes);

@@ -44,6 +44,9 @@ impl Bucket {
                 }
             };
         }
+        if let Some(journal) = self.journal.as_ref().filter(|j| j.is_write_back()) {
+            return self.put_large_in_journal(journal, name, first, &mut parts).await;
+        }
         let upload = self.policy.run(|| self.backend.upload(name)).await?;
         match self.send_parts(upload.as_ref(), first, &mut parts).await {
             Ok(uploaded) => Ok(uploaded),
@@ -88,14 +91,14 @@ impl Bucket {
 }
 
 /// Cuts a stream into parts of [`PART_LEN_BYTES`].
-struct Parts<S> {
+pub(super) struct Parts<S> {
     body: std::pin::Pin<Box<S>>,
     rest: Bytes,
     ended: bool,
 }
 
 impl<S: Stream<Item = Result<Bytes>>> Parts<S> {
-    async fn next(&mut self) -> Result<Option<Bytes>> {
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>> {
         let mut part = BytesMut::new();
         while part.len() < PART_LEN_BYTES && !self.at_end().await? {
             let room = PART_LEN_BYTES - part.len();

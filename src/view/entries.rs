@@ -229,7 +229,8 @@ impl View {
     pub async fn tidy(&self) -> Result<()> {
         locked(&self.tree).sweep();
         self.settle_every_folder(self.options.grace).await?;
-        self.records.marks().write()?;
+        self.write_state()?;
+        self.check_committed().await?;
         self.retry_unsaved().await;
         Ok(())
     }

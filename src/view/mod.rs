@@ -29,6 +29,8 @@ mod xattr;
 mod history;
 mod restore;
 mod rejected;
+mod overtaken;
+mod status;
 mod path;
 
 use std::collections::HashMap;
@@ -49,6 +51,7 @@ pub use history::{History, PastVersion, RemovedName};
 pub use path::Saved;
 pub use policy::Rewrapped;
 pub use rejected::{RejectedText, RejectedTexts, TEXTS_LEN_MAX_BYTES, TEXTS_MAX};
+pub use status::Status;
 
 /// A number for a file or folder within one mount; 1 is the root. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -205,11 +208,13 @@ pub struct ViewOptions {
     pub attr_ttl: Duration,
     /// How long a name that was taken away may come back and inherit its hidden sections.
     pub grace: Duration,
+    /// The process that ends when the drive is unmounted, when there is one.
+    pub daemon_pid: Option<u32>,
 }
 
 impl Default for ViewOptions {
     fn default() -> Self {
-        Self { attr_ttl: Duration::from_secs(5), grace: Duration::from_secs(10) }
+        Self { attr_ttl: Duration::from_secs(5), grace: Duration::from_secs(10), daemon_pid: None }
     }
 }
 
@@ -220,6 +225,8 @@ pub struct View {
     rules: Rules,
     /// How this workstation is called in the names of conflict copies.
     device: String,
+    /// Records that wait in the journal, whose names are looked at once the bucket has them.
+    unchecked: Mutex<HashMap<RecordId, (Located, node::Spot)>>,
     /// Where texts that cannot be committed outlive the mount.
     rejected: OnceLock<Arc<RejectedTexts>>,
     tree: Mutex<Tree>,
@@ -256,6 +263,7 @@ impl View {
             options,
             rules: Rules::builtin(),
             device: conflict::device_name(),
+            unchecked: Mutex::default(),
             rejected: OnceLock::new(),
             tree: Mutex::new(Tree::new(Node::root(Stands::Directory { located, policy }))),
             files: Mutex::default(),
@@ -270,6 +278,16 @@ impl View {
     /// when the drive is gone. The first place that is named stays.
     pub fn keep_rejected_in(&self, texts: RejectedTexts) {
         let _ = self.rejected.set(Arc::new(texts));
+    }
+
+    /// Looks up what writing in the root takes, so that it can be done off-line too.
+    ///
+    /// # Errors
+    /// Those of the lookups: then some of it takes the bucket later.
+    pub async fn prepare(&self) -> Result<()> {
+        let state = self.records.realm().state();
+        let policy = PolicyRef { hash: state.root_policy, patient: None };
+        self.records.prepare(&policy).await
     }
 
     /// Returns the records below the view.
@@ -321,6 +339,31 @@ impl View {
             result = result.and(self.save(&node, true).await);
         }
         result = result.and(self.settle_all_removals().await);
-        result.and(self.records.marks().write())
+        result.and(self.write_state())
+    }
+
+    /// Waits until the bucket has what waits in the journal, as long as it answers and for `limit`
+    /// at most; returns the number of writes that it does not have.
+    pub async fn drain_journal(&self, limit: Duration) -> usize {
+        let mut left = self.records.realm().bucket().drain_journal(limit).await;
+        if let Err(error) = self.check_committed().await {
+            tracing::warn!(%error, "it is not known whether all names are still there");
+        } else {
+            // What came back is committed by the journal too.
+            left = self.records.realm().bucket().drain_journal(limit).await;
+        }
+        if let Err(error) = self.write_state() {
+            tracing::warn!(%error, "the local state cannot be written");
+        }
+        left
+    }
+
+    /// Writes what this workstation remembers to its disk. The cache first: an object in it that is
+    /// older than its mark would look like one that the bucket rolled back.
+    fn write_state(&self) -> Result<()> {
+        if let Err(error) = self.records.realm().bucket().write_cache(true) {
+            tracing::warn!(%error, "the cache cannot be written");
+        }
+        self.records.marks().write()
     }
 }

@@ -7,7 +7,7 @@ use super::folder::place_of;
 use super::node::{Spot, Stands};
 use super::sight::{Seen, parts_of};
 use super::{Ino, View};
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
 use crate::key::credential::hex;
 use crate::record::past::Conflict;
 use crate::record::{Located, PolicyRef, section_name};
@@ -19,6 +19,8 @@ const WRITER: &str = "user.chartfs.writer";
 const CONFLICT: &str = "user.chartfs.conflict";
 const PATIENT: &str = "user.chartfs.patient";
 const POLICY: &str = "user.chartfs.policy";
+const PENDING: &str = "user.chartfs.pending";
+const STATUS: &str = "user.chartfs.status";
 
 impl View {
     /// Returns the names of the attributes of a file or folder.
@@ -26,7 +28,8 @@ impl View {
     /// # Errors
     /// `NotFound` when there is no such file.
     pub async fn xattr_names(&self, ino: Ino) -> Result<Vec<Vec<u8>>> {
-        let names: Vec<String> = match self.node(ino)?.stands() {
+        let node = self.node(ino)?;
+        let names: Vec<String> = match node.stands() {
             Stands::Directory { policy, .. } => {
                 let patient = policy.patient.map(|_| PATIENT.to_owned());
                 patient.into_iter().chain([POLICY.to_owned()]).collect()
@@ -41,7 +44,9 @@ impl View {
             }
             Stands::Fresh | Stands::Local | Stands::Removed => Vec::new(),
         };
-        Ok(names.into_iter().map(String::into_bytes).collect())
+        let pending = self.is_pending(&node).then(|| PENDING.to_owned());
+        let status = (ino == Ino::ROOT).then(|| STATUS.to_owned());
+        Ok(names.into_iter().chain(pending).chain(status).map(String::into_bytes).collect())
     }
 
     /// Returns the value of an attribute; `None` when the file has none of that name.
@@ -53,7 +58,17 @@ impl View {
             Ok(name) if name.starts_with(PREFIX) => name,
             _ => return Ok(None),
         };
-        let value = match self.node(ino)?.stands() {
+        let node = self.node(ino)?;
+        if name == PENDING {
+            return Ok(self.is_pending(&node).then(|| b"journal".to_vec()));
+        }
+        if name == STATUS && ino == Ino::ROOT {
+            let status = serde_json::to_vec(&self.status());
+            return status.map(Some).map_err(|e| {
+                Error::new(Kind::Internal, "the status cannot be written").because(e)
+            });
+        }
+        let value = match node.stands() {
             Stands::Directory { policy, .. } => match name {
                 POLICY => Some(hex(&policy.hash)),
                 PATIENT => policy.patient.map(|p| p.to_string()),
@@ -130,7 +145,7 @@ impl View {
     /// # Errors
     /// `Denied` when not.
     pub async fn access(&self, ino: Ino, read: bool, write: bool) -> Result<()> {
-        let denied = |what| Err(crate::error::Error::new(crate::error::Kind::Denied, what));
+        let denied = |what| Err(Error::new(Kind::Denied, what));
         let Stands::Record { located, policy } = self.node(ino)?.stands() else { return Ok(()) };
         let seen = self.see(located, &policy, self.options.attr_ttl).await?;
         if read && seen.open.is_empty() {

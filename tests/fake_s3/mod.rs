@@ -51,6 +51,8 @@ pub(crate) struct State {
     /// Requests that are answered with 403, by method and key.
     refused: BTreeSet<(String, String)>,
     uploads: BTreeMap<usize, Vec<u8>>,
+    /// Whether no request is answered at all.
+    pub(crate) is_away: bool,
 }
 
 #[derive(Clone)]
@@ -113,6 +115,11 @@ impl FakeS3 {
         open(&format!("http://{}", self.address), Duration::from_millis(500)).await
     }
 
+    /// Takes the server away, or brings it back.
+    pub(crate) fn set_away(&self, is_away: bool) {
+        self.state.lock().unwrap().is_away = is_away;
+    }
+
     /// Keeps requests for an object waiting until [`Self::release`].
     pub(crate) fn hold(&self, method: &str, key: &str) {
         self.state.lock().unwrap().held.insert((method.to_owned(), key.to_owned()));
@@ -167,6 +174,9 @@ impl FakeS3 {
             let request = read_request(&mut stream).await?;
             let at = (request.method.clone(), request.key.clone());
             self.gate(&at).await;
+            if self.state.lock().unwrap().is_away {
+                return None;
+            }
             if self.state.lock().unwrap().refused.contains(&at) {
                 stream.write_all(&error(403, "AccessDenied").bytes()).await.ok()?;
                 continue;

@@ -204,7 +204,7 @@ fn an_expired_credential_is_told_apart_from_a_closed_door() {
 #[test]
 fn decapsulations_grow_with_clauses_and_authors_not_with_records() {
     let realm = realm();
-    let count = if std::env::var_os("CHARTFS_LONG").is_some() { 3000 } else { 300 };
+    let count = if std::env::var_os("CHARTFS_LONG").is_some() { 10_000 } else { 300 };
     let fill = |from: u32, to: u32| {
         let doctor = view::of_user(&realm, "doctor", ViewOptions::default()).view;
         RUNTIME.block_on(async {

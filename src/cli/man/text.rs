@@ -105,7 +105,7 @@ pub(super) fn files() -> Roff {
             (
                 "~/.config/chartfs/chartfs.toml",
                 "Settings: bucket, credential, passphrase-file, passphrase-command, attr-ttl-s, \
-                 color, log, state; and in [store]: endpoint, region, profile, path-style, \
+                 commit, cache-mib, journal-mib, color, log, state; and in [store]: endpoint, region, profile, path-style, \
                  ca-bundle. Flags win over variables, variables over this file; unknown keys are \
                  refused. XDG_CONFIG_HOME is obeyed.",
             ),
@@ -119,7 +119,14 @@ pub(super) fn files() -> Roff {
                 "High-water marks: which version of each record was seen last. They hold no \
                  secret. Without them the bucket could show an older version unnoticed. rejected/ in \
                  it has texts that were saved and are not in the bucket, sealed for their author: \
-                 chartfs-rejected(1). mount.log has the log lines of mounts in the background.",
+                 chartfs-rejected(1). mount.log has the log lines of mounts in the background; \
+                 mount.journal in the folder of a realm and user what the bucket does not have \
+                 yet, sealed.",
+            ),
+            (
+                "~/.cache/chartfs/",
+                "Sealed objects that were read from buckets. They can be removed at any time when \
+                 nothing is mounted. XDG_CACHE_HOME is obeyed.",
             ),
         ],
     )
@@ -136,6 +143,9 @@ pub(super) fn environment() -> Roff {
             ("CHARTFS_CONFIG", "The settings file."),
             ("CHARTFS_STATE", "The folder of high-water marks."),
             ("CHARTFS_ATTR_TTL_S", "For how many seconds the kernel may answer by itself."),
+            ("CHARTFS_COMMIT", "remote or journal: what close and fsync of a mount wait for."),
+            ("CHARTFS_CACHE_MIB", "How many MiB of sealed objects a mount keeps; 1024."),
+            ("CHARTFS_JOURNAL_MIB", "How many MiB may wait for the bucket; 4096."),
             ("CHARTFS_ENDPOINT, CHARTFS_REGION, CHARTFS_PROFILE", "How the bucket is reached."),
             ("CHARTFS_COLOR, NO_COLOR", "auto, always or never; no colour when NO_COLOR is set."),
             ("CHARTFS_LOG", "Which log lines are wanted, as in warn,chartfs::store=debug."),
@@ -162,6 +172,11 @@ pub(super) fn json(name: &str) -> Option<Roff> {
         "chartfs-user" => {
             &["show: an object: user_name, gid, realm, grants (array of authority, attributes, \
              not_before, not_after, not_after_unix_s, expired, keys)."]
+        }
+        "chartfs-status" => {
+            &["An array of objects: point, daemon_pid, commit, online, offline_since_unix_s, \
+             offline_because, pending_writes, pending_bytes, oldest_unix_s, conflicts, \
+             refused_because, journal; or point and error."]
         }
         "chartfs-credential" => &["list: the array grants of chartfs user show."],
         "chartfs-policy" => {
@@ -290,6 +305,9 @@ pub(super) fn examples_of(name: &str) -> &'static str {
              noauto,user,_netdev,credential=/etc/chartfs/lee.credential 0 0"
         }
         "chartfs-umount" => "chartfs umount ~/records",
+        "chartfs-status" => {
+            "chartfs status\nchartfs status ~/records --json | jq '.[].pending_writes'"
+        }
         "chartfs-check" => "chartfs check s3://clinic-records/realm --json",
         "chartfs-doctor" => {
             "chartfs doctor\n\

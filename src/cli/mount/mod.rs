@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::drive::{DriveArgs, Holder, open_drive};
+use super::drive::{DriveArgs, Holder, Workstation, open_drive};
 use super::out::say;
 use super::report::{Exit, Outcome};
 use super::secrets;
@@ -45,6 +45,12 @@ pub(super) struct MountArgs {
     /// For how many seconds the kernel may answer by itself
     #[arg(long, value_name = "SECONDS")]
     attr_ttl: Option<u64>,
+    /// What close and fsync wait for: remote, the bucket; or journal, this workstation's disk
+    #[arg(long, value_name = "WHERE")]
+    commit: Option<String>,
+    /// How many MiB of sealed objects are kept on this disk; 0 for none
+    #[arg(long, value_name = "MIB")]
+    cache_mib: Option<u64>,
     /// Where log lines go in the background instead of mount.log in the folder of state
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
@@ -59,6 +65,7 @@ struct Plan {
     credential: Credential,
     options: MountOptions,
     attr_ttl: Duration,
+    workstation: Workstation,
 }
 
 pub(super) fn run(args: &mut MountArgs, session: &Session) -> Outcome {
@@ -95,8 +102,16 @@ fn plan(args: &mut MountArgs, session: &Session) -> Result<Plan> {
     let credential = secrets::open_credential(session, &path, passphrase)?;
     check_expiry(&path, &credential)?;
     let read_only = args.read_only || list.read_only;
+    let commit = match args.commit.take().or(list.commit) {
+        Some(text) => text.parse()?,
+        None => session.settings.commit,
+    };
+    let cache_mib = args.cache_mib.or(list.cache_mib);
+    let cache_bytes =
+        cache_mib.map_or(session.settings.cache_bytes, |mib| mib.saturating_mul(1 << 20));
+    let workstation = Workstation { commit, cache_bytes, read_only };
     let options = MountOptions { read_only, nonempty, attr_ttl, ..MountOptions::default() };
-    Ok(Plan { location, point, credential, options, attr_ttl })
+    Ok(Plan { location, point, credential, options, attr_ttl, workstation })
 }
 
 /// Warns of attributes that have ended, and refuses a credential of which nothing is left.
@@ -135,13 +150,16 @@ fn serve(session: &Session, plan: Plan, ready: impl FnOnce()) -> Result<()> {
     let runtime = runtime()?;
     let stop = Stop::new();
     daemon::stop_on_signals(&stop)?;
-    let view = runtime.block_on(open(
-        session,
-        &plan.location,
-        plan.credential,
-        &plan.options,
-        plan.attr_ttl,
-    ))?;
+    let view = runtime.block_on(async {
+        let holder = Holder::Mount(plan.workstation);
+        let records = open_drive(session, &plan.location, plan.credential, holder).await?;
+        let daemon_pid = Some(std::process::id());
+        let options = ViewOptions { attr_ttl: plan.attr_ttl, daemon_pid, ..ViewOptions::default() };
+        let texts = super::rejected::open_texts(session, records.keyring().clone())?;
+        let view = View::of(Arc::new(records), options).await?;
+        view.keep_rejected_in(texts);
+        Ok::<_, Error>(view)
+    })?;
     let mount = Mount {
         view,
         point: plan.point,
@@ -149,22 +167,4 @@ fn serve(session: &Session, plan: Plan, ready: impl FnOnce()) -> Result<()> {
         options: plan.options,
     };
     daemon::serve(mount, runtime.handle(), &stop, ready)
-}
-
-async fn open(
-    session: &Session,
-    location: &Location,
-    credential: Credential,
-    options: &MountOptions,
-    attr_ttl: Duration,
-) -> Result<Arc<View>> {
-    let records = open_drive(session, location, credential, Holder::Mount).await?;
-    if !options.read_only {
-        records.realm().bucket().probe().await?;
-    }
-    let texts = super::rejected::open_texts(session, records.keyring().clone())?;
-    let options = ViewOptions { attr_ttl, ..ViewOptions::default() };
-    let view = View::of(Arc::new(records), options).await?;
-    view.keep_rejected_in(texts);
-    Ok(view)
 }

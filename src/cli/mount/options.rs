@@ -42,6 +42,8 @@ pub(super) struct ListOptions {
     pub(super) attr_ttl: Option<Duration>,
     pub(super) credential: Option<PathBuf>,
     pub(super) passphrase_file: Option<String>,
+    pub(super) commit: Option<String>,
+    pub(super) cache_mib: Option<u64>,
 }
 
 /// Reads the lists of all `-o`, the later over the earlier.
@@ -57,6 +59,8 @@ pub(super) fn parse(lists: &[String]) -> Result<ListOptions> {
             "nonempty" if value.is_none() => options.nonempty = true,
             "attr_ttl" => options.attr_ttl = Some(seconds(needed()?)?),
             "credential" => options.credential = Some(needed()?.into()),
+            "commit" => options.commit = Some(needed()?.to_owned()),
+            "cache_mib" => options.cache_mib = Some(number(needed()?)?),
             "passphrase_file" => options.passphrase_file = Some(needed()?.to_owned()),
             "passphrase" => {
                 return Err(refused("passphrase", "it could be seen by everybody on this machine")
@@ -83,6 +87,10 @@ pub(super) fn seconds(text: &str) -> Result<Duration> {
     text.parse()
         .map(Duration::from_secs)
         .map_err(|_| Error::new(Kind::Usage, format!("{text:?} is not a number of seconds")))
+}
+
+fn number(text: &str) -> Result<u64> {
+    text.parse().map_err(|_| Error::new(Kind::Usage, format!("{text:?} is not a number")))
 }
 
 #[cfg(test)]

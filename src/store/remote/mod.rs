@@ -17,7 +17,7 @@ use object_store::{
 
 use super::backend::{
     Attempt, Backend, Condition, Counters, Fault, Fetched, Listed, Object, Pages, Put,
-    RequestCounts, Upload, Version, absent, over_limit, wrong_length,
+    RequestCounts, TAG_LEN_MAX_BYTES, Upload, Version, absent, over_limit, wrong_length,
 };
 use super::fault::{classify, timed_out};
 use super::name::ObjectName;
@@ -77,7 +77,13 @@ impl Remote {
             .into());
         };
         let tag = tag.trim_start_matches("W/").trim_matches('"');
-        Ok(Version { tag: tag.into(), generation: generation.map(Into::into) })
+        let too_long = |text: &str| text.len() > TAG_LEN_MAX_BYTES;
+        if too_long(tag) || generation.as_deref().is_some_and(too_long) {
+            return Err(
+                Error::damaged(format!("{} gives objects ETags without end", self.site)).into()
+            );
+        }
+        Ok(Version { tag: tag.into(), generation: generation.map(Into::into), pending: None })
     }
 
     /// Collects a body whose length was checked.

@@ -1,0 +1,568 @@
+//! Writes that the bucket does not have yet: durable on this workstation, sent in the background,
+//! seen by every reader here at once.
+//!
+//! Holds sealed objects only, the very bytes that the bucket will get. Every write keeps its
+//! condition; what was written on top of a write that is still here follows it. So the bucket sees
+//! what it would have seen without a journal, later, and another workstation never sees a folder
+//! that names a record which is not there.
+//!
+//! When somebody else wrote an object first, the writes to it are taken aside, and whoever knows
+//! what the bytes mean merges them ([`Bucket::lifted`], [`Bucket::drop_lifted`]).
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures::stream::Stream;
+use tokio::sync::{Notify, mpsc, watch};
+
+use super::Bucket;
+use super::backend::{Condition, Fetched, Object, PART_LEN_BYTES, Put, Version, over_limit};
+use super::cache::Stored;
+use super::link::Offline;
+use super::name::ObjectName;
+use super::upload::{Parts, Uploaded};
+use crate::clock::now_unix_s;
+use crate::error::{Error, Kind, Result};
+
+mod file;
+mod queue;
+mod send;
+
+use file::{Change, Entry, JournalFile};
+use queue::Queue;
+
+/// How long a write that is to reach the bucket waits for an earlier one to the same object.
+const EARLIER_LIMIT: Duration = Duration::from_secs(30);
+/// How much the disk must have free beside what is to be written.
+const FREE_MIN_BYTES: u64 = 64 << 20;
+
+/// What waits on this workstation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pending {
+    /// Number of writes.
+    pub writes: usize,
+    /// Their length.
+    pub size_bytes: u64,
+    /// When the oldest was made, in seconds since 1970.
+    pub oldest_unix_s: Option<i64>,
+    /// Number of objects that somebody else wrote first, and that are to be merged.
+    pub conflicts: usize,
+    /// Why the bucket refuses the oldest, when it answers and does.
+    pub refused: Option<String>,
+    /// Since when the bucket does not answer, when it does not.
+    pub offline: Option<Offline>,
+}
+
+/// Writes to one object that were taken aside.
+pub struct Lifted {
+    /// What the first of them replaced, when that is known.
+    pub base: Option<Bytes>,
+    /// What the last of them left.
+    pub mine: Bytes,
+    /// A version under which nothing can be written any more.
+    pub version: Version,
+    seqs: Vec<u64>,
+}
+
+/// How an object is to be read.
+pub(super) enum Reading {
+    /// This is the answer.
+    Answer(Fetched),
+    /// The bucket has it, unless it still is this version.
+    Ask(Option<Version>),
+}
+
+/// Writes that wait.
+pub(super) struct Journal {
+    file: JournalFile,
+    queue: Mutex<Queue>,
+    limit_bytes: u64,
+    path: PathBuf,
+    wake: Notify,
+    /// Counts what happened to the queue, for who waits for something.
+    changes: watch::Sender<u64>,
+    refused: Mutex<Option<String>>,
+    conflicts: mpsc::UnboundedSender<ObjectName>,
+    conflicts_receiver: Mutex<Option<mpsc::UnboundedReceiver<ObjectName>>>,
+    /// Whether a write is acknowledged when it is here, or only when the bucket has it.
+    is_write_back: bool,
+}
+
+/// A journal, sent for as long as somebody uses it.
+pub(super) struct JournalInUse {
+    journal: Arc<Journal>,
+    sender: tokio::task::AbortHandle,
+}
+
+impl std::ops::Deref for JournalInUse {
+    type Target = Journal;
+
+    fn deref(&self) -> &Journal {
+        &self.journal
+    }
+}
+
+impl Drop for JournalInUse {
+    /// What is not sent yet stays in the file.
+    fn drop(&mut self) {
+        self.sender.abort();
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Journal {
+    fn open(path: &Path, limit_bytes: u64, is_write_back: bool) -> Result<Self> {
+        let (file, entries) = JournalFile::open(path)?;
+        let (conflicts, receiver) = mpsc::unbounded_channel();
+        Ok(Self {
+            file,
+            queue: Mutex::new(Queue::new(entries)),
+            limit_bytes,
+            path: path.to_owned(),
+            wake: Notify::new(),
+            changes: watch::Sender::new(0),
+            refused: Mutex::default(),
+            conflicts,
+            conflicts_receiver: Mutex::new(Some(receiver)),
+            is_write_back,
+        })
+    }
+
+    pub(super) fn is_write_back(&self) -> bool {
+        self.is_write_back
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        locked(&self.queue)
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|n| *n = n.wrapping_add(1));
+        self.wake.notify_one();
+    }
+
+    /// Says how an object is to be read.
+    pub(super) fn read(
+        &self,
+        name: &ObjectName,
+        unless: Option<&Version>,
+        limit_bytes: u64,
+    ) -> Result<Reading> {
+        let pending = unless.and_then(|v| v.pending);
+        loop {
+            let (seq, entry, parts) = {
+                let queue = self.lock();
+                let Some(latest) = queue.latest(name) else {
+                    // Even when the bucket has the same bytes, their version is a new one to
+                    // whoever knows only that of the journal.
+                    return Ok(Reading::Ask(unless.filter(|_| pending.is_none()).cloned()));
+                };
+                if pending == Some(latest.seq) {
+                    return Ok(Reading::Answer(Fetched::Unchanged));
+                }
+                let entry = queue.entry(latest.seq).cloned().ok_or_else(|| lost(name))?;
+                (latest.seq, entry, queue.parts(latest.seq))
+            };
+            if entry.size_bytes > limit_bytes {
+                return Err(over_limit(name, entry.size_bytes, limit_bytes));
+            }
+            let bytes = match parts {
+                Some(parts) if parts.len() == entry.parts as usize => Ok(joined(parts)),
+                // A long one is on the disk before its entry.
+                _ => self.bytes_of(seq, &entry),
+            };
+            match bytes {
+                Ok(bytes) => {
+                    let version = Version::in_journal(seq);
+                    return Ok(Reading::Answer(Fetched::Changed(Object { bytes, version })));
+                }
+                // It was sent, or replaced, since.
+                Err(_) if self.lock().latest(name).is_none_or(|l| l.seq != seq) => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn bytes_of(&self, seq: u64, entry: &Entry) -> Result<Bytes> {
+        let parts = (0..entry.parts).map(|index| self.file.part(seq, index));
+        Ok(joined(parts.collect::<Result<Vec<_>>>()?))
+    }
+
+    /// Reads a range of an object that is here; `None` when it is not.
+    pub(super) fn read_range(&self, name: &ObjectName, range: Range<u64>) -> Result<Option<Bytes>> {
+        let (seq, entry) = {
+            let queue = self.lock();
+            let Some(latest) = queue.latest(name) else { return Ok(None) };
+            (latest.seq, queue.entry(latest.seq).cloned().ok_or_else(|| lost(name))?)
+        };
+        if range.end > entry.size_bytes {
+            return Err(super::backend::wrong_length(name, &range));
+        }
+        let mut out = BytesMut::new();
+        let mut at = range.start;
+        while at < range.end {
+            let index = u32::try_from(at / PART_LEN_BYTES as u64).map_err(|_| lost(name))?;
+            let Ok(part) = self.part_of(seq, index) else {
+                // It was sent since.
+                return if self.lock().latest(name).is_none() { Ok(None) } else { Err(lost(name)) };
+            };
+            let from = index_of(at % PART_LEN_BYTES as u64);
+            let want = index_of(range.end - at).min(part.len().saturating_sub(from));
+            if want == 0 {
+                return Err(lost(name));
+            }
+            out.extend_from_slice(&part[from..from + want]);
+            at += want as u64;
+        }
+        Ok(Some(out.freeze()))
+    }
+
+    fn part_of(&self, seq: u64, index: u32) -> Result<Bytes> {
+        let parts = self.lock().parts(seq);
+        match parts.as_ref().and_then(|parts| parts.get(index as usize)) {
+            Some(part) => Ok(part.clone()),
+            None => self.file.part(seq, index),
+        }
+    }
+
+    /// Accepts a write; returns when it is on the disk.
+    async fn put(
+        &self,
+        bucket: &Bucket,
+        name: &ObjectName,
+        bytes: Bytes,
+        condition: &Condition,
+    ) -> Result<Put> {
+        let size_bytes = bytes.len() as u64;
+        self.check_space(size_bytes)?;
+        let parts: Vec<Bytes> = if bytes.is_empty() {
+            vec![bytes]
+        } else {
+            (0..bytes.len())
+                .step_by(PART_LEN_BYTES)
+                .map(|at| bytes.slice(at..bytes.len().min(at + PART_LEN_BYTES)))
+                .collect()
+        };
+        let Some((seq, entry, is_old)) = self.reserve(name, condition, size_bytes, &parts)? else {
+            return Ok(Put::Refused);
+        };
+        if is_old {
+            return Ok(Put::Stored(Version::in_journal(seq)));
+        }
+        let base = match &entry.wanted {
+            file::Wanted::Matches(version) => bucket.cached_bytes(name, version),
+            _ => None,
+        };
+        let change = Change::Append { seq, entry, parts, base };
+        self.write(seq, change).await?;
+        Ok(Put::Stored(Version::in_journal(seq)))
+    }
+
+    /// Takes a number for a write, when its condition holds; `true` when the same write waits
+    /// already.
+    fn reserve(
+        &self,
+        name: &ObjectName,
+        condition: &Condition,
+        size_bytes: u64,
+        parts: &[Bytes],
+    ) -> Result<Option<(u64, Entry, bool)>> {
+        let count = u32::try_from(parts.len()).map_err(|_| too_long())?;
+        let mut queue = self.lock();
+        let Some(wanted) = queue.wanted(name, condition) else { return Ok(None) };
+        let time_unix_s = now_unix_s();
+        let entry = Entry { name: name.clone(), wanted, size_bytes, parts: count, time_unix_s };
+        if let (Condition::Always, Some(latest)) = (condition, queue.latest(name)) {
+            return Ok(Some((latest.seq, entry, true)));
+        }
+        let seq = queue.take_seq();
+        queue.add(seq, entry.clone(), parts.to_vec());
+        Ok(Some((seq, entry, false)))
+    }
+
+    /// Stores a long object without its entry; returns the number of parts and the length.
+    async fn store_parts<S>(
+        &self,
+        seq: u64,
+        first: Bytes,
+        parts: &mut Parts<S>,
+    ) -> Result<(u32, u64)>
+    where
+        S: Stream<Item = Result<Bytes>> + Send,
+    {
+        let (mut index, mut size_bytes) = (0, 0);
+        let mut next = Some(first);
+        while let Some(bytes) = next {
+            size_bytes += bytes.len() as u64;
+            self.check_space(size_bytes)?;
+            self.file.change(Change::Part { seq, index, bytes }).await?;
+            index += 1;
+            next = parts.next().await?;
+        }
+        Ok((index, size_bytes))
+    }
+
+    async fn write(&self, seq: u64, change: Change) -> Result<()> {
+        let written = self.file.change(change).await;
+        {
+            let mut queue = self.lock();
+            if written.is_ok() {
+                queue.is_durable(seq);
+            } else {
+                queue.remove(&[seq]);
+            }
+        }
+        self.changed();
+        written
+    }
+
+    fn check_space(&self, size_bytes: u64) -> Result<()> {
+        let pending = self.lock().size_bytes();
+        if pending.saturating_add(size_bytes) > self.limit_bytes {
+            return Err(Error::new(Kind::NoSpace, "the journal is full")
+                .because(format!("{} MiB wait for the bucket", pending >> 20))
+                .hint("wait until they are sent: chartfs status"));
+        }
+        let Ok(disk) = nix::sys::statvfs::statvfs(&self.path) else { return Ok(()) };
+        let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+        if free < size_bytes.saturating_add(FREE_MIN_BYTES) {
+            return Err(Error::new(Kind::NoSpace, "the disk of the journal is full")
+                .because(format!("{} MiB are free", free >> 20))
+                .hint("make room, or wait until what is pending was sent: chartfs status"));
+        }
+        Ok(())
+    }
+
+    /// Waits until no write to an object is here; whoever wants to write it through does.
+    async fn wait_until_sent(&self, name: &ObjectName) -> Result<()> {
+        let mut changes = self.changes.subscribe();
+        let wait = async {
+            while self.lock().latest(name).is_some() && changes.changed().await.is_ok() {}
+        };
+        tokio::time::timeout(EARLIER_LIMIT, wait).await.map_err(|_| {
+            Error::new(Kind::Unavailable, "an earlier write still waits for the bucket")
+                .hint("see: chartfs status")
+        })
+    }
+
+    /// Puts the bucket's version into a condition that names one of the journal; `None` when that
+    /// is no longer known.
+    pub(super) fn settled_condition(&self, condition: Condition) -> Option<Condition> {
+        match &condition {
+            Condition::Matches(Version { pending: Some(seq), .. }) => {
+                self.lock().settled(*seq).map(Condition::Matches)
+            }
+            _ => Some(condition),
+        }
+    }
+
+    fn pending(&self, offline: Option<Offline>) -> Pending {
+        let refused = locked(&self.refused).clone();
+        let queue = self.lock();
+        Pending {
+            writes: queue.len(),
+            size_bytes: queue.size_bytes(),
+            oldest_unix_s: queue.oldest_unix_s(),
+            conflicts: queue.lifted_count(),
+            refused,
+            offline,
+        }
+    }
+}
+
+fn joined(parts: Vec<Bytes>) -> Bytes {
+    match <[Bytes; 1]>::try_from(parts) {
+        Ok([whole]) => whole,
+        Err(parts) => parts.concat().into(),
+    }
+}
+
+fn index_of(n: u64) -> usize {
+    usize::try_from(n).expect("offsets within a part fit in memory")
+}
+
+fn lost(name: &ObjectName) -> Error {
+    Error::damaged(format!("the journal lost a write to {name}"))
+}
+
+fn too_long() -> Error {
+    Error::new(Kind::NoSpace, "the object is too long for the journal")
+}
+
+impl Bucket {
+    /// Lets writes wait on this workstation, in the file at `path`, and sends them in the
+    /// background; `is_write_back` acknowledges a write when it is there, otherwise when the bucket
+    /// has it, and the file is only emptied of what an earlier mount left.
+    ///
+    /// To be called within a runtime.
+    ///
+    /// # Errors
+    /// `Conflict` when another process has the file open; `Integrity` when it is damaged.
+    pub fn with_journal(
+        mut self,
+        path: &Path,
+        limit_bytes: u64,
+        is_write_back: bool,
+    ) -> Result<Self> {
+        let journal = Arc::new(Journal::open(path, limit_bytes, is_write_back)?);
+        let sender = tokio::spawn(send::run(journal.clone(), self.clone())).abort_handle();
+        self.journal = Some(Arc::new(JournalInUse { journal, sender }));
+        Ok(self)
+    }
+
+    /// Counts the writes that wait in the journal at `path`, which no mount has open.
+    ///
+    /// # Errors
+    /// `Conflict` when one has; `Integrity` when it is damaged.
+    pub fn count_journal(path: &Path) -> Result<usize> {
+        file::count(path)
+    }
+
+    pub(super) async fn put_in_journal(
+        &self,
+        journal: &Journal,
+        name: &ObjectName,
+        bytes: Bytes,
+        condition: Condition,
+    ) -> Result<Put> {
+        if journal.is_write_back {
+            return journal.put(self, name, bytes, &condition).await;
+        }
+        journal.wait_until_sent(name).await?;
+        match journal.settled_condition(condition) {
+            Some(condition) => self.put_now(name, bytes, condition).await,
+            None => Ok(Put::Refused),
+        }
+    }
+
+    /// Accepts a long object part by part.
+    pub(super) async fn put_large_in_journal<S>(
+        &self,
+        journal: &Journal,
+        name: &ObjectName,
+        first: Bytes,
+        parts: &mut Parts<S>,
+    ) -> Result<Uploaded>
+    where
+        S: Stream<Item = Result<Bytes>> + Send,
+    {
+        let seq = journal.lock().take_seq();
+        let stored = journal.store_parts(seq, first, parts).await;
+        let (count, size_bytes) = match stored {
+            Ok(stored) => stored,
+            Err(e) => {
+                journal.file.change(Change::Remove(vec![seq])).await?;
+                return Err(e);
+            }
+        };
+        let entry = Entry {
+            name: name.clone(),
+            wanted: file::Wanted::Always,
+            size_bytes,
+            parts: count,
+            time_unix_s: now_unix_s(),
+        };
+        journal.lock().add(seq, entry.clone(), Vec::new());
+        journal.write(seq, Change::Append { seq, entry, parts: Vec::new(), base: None }).await?;
+        Ok(Uploaded { version: Version::in_journal(seq), size_bytes })
+    }
+
+    /// Returns what waits on this workstation.
+    pub fn pending(&self) -> Pending {
+        let offline = self.link.as_ref().and_then(|link| link.offline());
+        match &self.journal {
+            Some(journal) => journal.pending(offline),
+            None => Pending {
+                writes: 0,
+                size_bytes: 0,
+                oldest_unix_s: None,
+                conflicts: 0,
+                refused: None,
+                offline,
+            },
+        }
+    }
+
+    /// Says whether writes to an object wait on this workstation.
+    pub fn is_pending(&self, name: &ObjectName) -> bool {
+        self.journal.as_ref().is_some_and(|j| j.lock().latest(name).is_some())
+    }
+
+    /// Says whether a write is acknowledged when it is in the journal.
+    pub fn is_write_back(&self) -> bool {
+        self.journal.as_ref().is_some_and(|j| j.is_write_back)
+    }
+
+    /// Returns the file of the journal, when there is one.
+    pub fn journal_path(&self) -> Option<&Path> {
+        self.journal.as_ref().map(|j| j.path.as_path())
+    }
+
+    /// Waits until the bucket has everything, as long as it answers and for `limit` at most;
+    /// returns the number of writes that it does not have.
+    pub async fn drain_journal(&self, limit: Duration) -> usize {
+        let Some(journal) = &self.journal else { return 0 };
+        let mut changes = journal.changes.subscribe();
+        journal.wake.notify_one();
+        let is_away = || self.link.as_ref().is_some_and(|link| link.offline().is_some());
+        let wait = async {
+            while journal.lock().len() > 0 && !is_away() && changes.changed().await.is_ok() {}
+        };
+        let _ = tokio::time::timeout(limit, wait).await;
+        journal.lock().len()
+    }
+
+    /// Hands out the stream of objects that somebody else wrote first; once.
+    pub fn take_conflicts(&self) -> Option<mpsc::UnboundedReceiver<ObjectName>> {
+        locked(&self.journal.as_ref()?.conflicts_receiver).take()
+    }
+
+    /// Returns the writes to an object that were taken aside, when there are any.
+    ///
+    /// # Errors
+    /// `Integrity` when the journal is damaged.
+    pub fn lifted(&self, name: &ObjectName) -> Result<Option<Lifted>> {
+        let Some(journal) = &self.journal else { return Ok(None) };
+        let (seqs, last) = {
+            let queue = journal.lock();
+            let seqs = queue.lifted_writes(name);
+            let last = seqs.last().and_then(|seq| Some((*seq, queue.entry(*seq)?.clone())));
+            (seqs, last)
+        };
+        let (Some((last, entry)), Some(first)) = (last, seqs.first()) else { return Ok(None) };
+        let base = journal.file.base(*first)?;
+        let mine = journal.bytes_of(last, &entry)?;
+        Ok(Some(Lifted { base, mine, version: Version::in_journal(last), seqs }))
+    }
+
+    /// Forgets writes that were taken aside and merged.
+    ///
+    /// # Errors
+    /// When the journal cannot be written.
+    pub async fn drop_lifted(&self, name: &ObjectName, lifted: Lifted) -> Result<()> {
+        let Some(journal) = &self.journal else { return Ok(()) };
+        journal.file.change(Change::Remove(lifted.seqs.clone())).await?;
+        journal.lock().forget_lifted(name, &lifted.seqs);
+        journal.changed();
+        Ok(())
+    }
+
+    /// Returns the bytes of a version that the cache holds.
+    fn cached_bytes(&self, name: &ObjectName, version: &Version) -> Option<Bytes> {
+        match self.cache.as_ref()?.get(name)? {
+            Stored::Object(o) if o.version == *version && o.bytes.len() <= PART_LEN_BYTES => {
+                Some(o.bytes)
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
