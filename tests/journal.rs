@@ -1,6 +1,8 @@
 //! Workstations that save into their journals: off the net, at once with others, and after a
 //! crash. A bucket behind a server that goes away, and views over it without a mount.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +15,7 @@ use chartfs::record::marks::Marks;
 use chartfs::store::Bucket;
 use chartfs::view::{Ino, RenameMode, View, ViewOptions};
 
-#[allow(dead_code, clippy::unwrap_used, reason = "shared with tests that use other parts")]
 mod fake_s3;
-#[allow(dead_code, reason = "shared with tests that use other parts")]
 mod support;
 
 use fake_s3::FakeS3;

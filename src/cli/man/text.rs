@@ -264,6 +264,30 @@ pub(super) fn examples_of(name: &str) -> &'static str {
              chartfs matrix --policy policy.toml \\\n    \
              --roles 'nurse=nurse@st-mary,doctor=physician@st-mary+on-call@st-mary'"
         }
+        "chartfs-mount" => {
+            "chartfs mount s3://clinic-records/realm ~/records --credential lee.credential\n\
+             chartfs mount -f file:///srv/records /mnt -o ro,attr_ttl=60\n\
+             # in /etc/fstab\n\
+             s3://clinic-records/realm /mnt fuse.chartfs \\\n    \
+             noauto,user,_netdev,credential=/etc/chartfs/lee.credential 0 0"
+        }
+        "chartfs-umount" => "chartfs umount ~/records",
+        "chartfs-status" => {
+            "chartfs status\nchartfs status ~/records --json | jq '.[].pending_writes'"
+        }
+        "chartfs-check" => "chartfs check s3://clinic-records/realm --json",
+        "chartfs-doctor" => {
+            "chartfs doctor\n\
+             chartfs doctor --bucket s3://clinic-records/realm --credential lee.credential"
+        }
+        "chartfs-completions" => "chartfs completions bash > /etc/bash_completion.d/chartfs",
+        other => drive_examples_of(other),
+    }
+}
+
+/// Returns the examples of the commands that work in the drive.
+fn drive_examples_of(name: &str) -> &'static str {
+    match name {
         "chartfs-ls" => {
             "chartfs ls s3://clinic-records/realm /patients -l --credential lee.credential"
         }
@@ -297,23 +321,6 @@ pub(super) fn examples_of(name: &str) -> &'static str {
             "chartfs import s3://clinic-records/realm /patients ./export \\\n    \
              --credential lee.credential"
         }
-        "chartfs-mount" => {
-            "chartfs mount s3://clinic-records/realm ~/records --credential lee.credential\n\
-             chartfs mount -f file:///srv/records /mnt -o ro,attr_ttl=60\n\
-             # in /etc/fstab\n\
-             s3://clinic-records/realm /mnt fuse.chartfs \\\n    \
-             noauto,user,_netdev,credential=/etc/chartfs/lee.credential 0 0"
-        }
-        "chartfs-umount" => "chartfs umount ~/records",
-        "chartfs-status" => {
-            "chartfs status\nchartfs status ~/records --json | jq '.[].pending_writes'"
-        }
-        "chartfs-check" => "chartfs check s3://clinic-records/realm --json",
-        "chartfs-doctor" => {
-            "chartfs doctor\n\
-             chartfs doctor --bucket s3://clinic-records/realm --credential lee.credential"
-        }
-        "chartfs-completions" => "chartfs completions bash > /etc/bash_completion.d/chartfs",
         _ => "",
     }
 }
