@@ -132,9 +132,10 @@ impl View {
         let seen = self.sight_of(mine.clone(), policy).await?;
         let mtime_unix_ns = seen.mtime_unix_ns();
         let pending = Pending { text, base, edits: 0, mtime_unix_ns, is_mtime_set: false };
+        let found = self.find_name(located.record).await?;
         match self.save_onto(located, policy, &pending).await? {
             Onto::Done(record) => self.keep_named_anywhere(&record).await,
-            Onto::Conflict => self.keep_beside(located, policy, &pending).await,
+            Onto::Conflict => self.keep_beside(located, policy, found, &pending).await,
         }
     }
 
@@ -167,12 +168,13 @@ impl View {
         &self,
         located: Located,
         policy: &PolicyRef,
+        found: Option<(Arc<Node>, Vec<u8>)>,
         pending: &Pending,
     ) -> Result<()> {
-        let (folder, name) = match self.find_name(located.record).await? {
+        let (folder, name) = match found {
             Some(found) => found,
             // The record was taken away meanwhile: the text goes where it was made.
-            None => (self.find_folder(located.birth).await?, format!("{}", located.record).into()),
+            None => (self.find_folder(located.birth).await?, b"recovered".to_vec()),
         };
         let (place, _) = place_of(&folder)?;
         let copy = Located { birth: place.record, record: RecordId::random() };
