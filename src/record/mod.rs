@@ -28,8 +28,8 @@ mod capsules;
 pub mod external;
 pub mod check;
 mod names;
-mod overtaken;
 mod history;
+mod overtaken;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -230,6 +230,7 @@ impl View {
         locked(&self.tree).sweep();
         self.settle_every_folder(self.options.grace).await?;
         self.write_state()?;
+        self.check_committed().await?;
         self.retry_unsaved().await;
         Ok(())
     }

@@ -97,7 +97,7 @@ impl View {
         let (mut versions, mut missing) = (Vec::new(), None);
         while !seen.open.is_empty() {
             let older = match self.records.before(&seen.record, policy).await {
-                Ok(Some(record)) => Some(self.see_version(record, policy).await?),
+                Ok(Some(record)) => Some(self.sight_of(record, policy).await?),
                 Ok(None) => None,
                 Err(e) if e.kind() == Kind::NotFound => {
                     missing = Some(e);

@@ -26,11 +26,11 @@ mod rename;
 mod policy;
 mod local;
 mod xattr;
-mod overtaken;
-mod status;
 mod history;
 mod restore;
 mod rejected;
+mod overtaken;
+mod status;
 mod path;
 
 use std::collections::HashMap;
@@ -225,6 +225,8 @@ pub struct View {
     rules: Rules,
     /// How this workstation is called in the names of conflict copies.
     device: String,
+    /// Records that wait in the journal, whose names are looked at once the bucket has them.
+    unchecked: Mutex<HashMap<RecordId, (Located, node::Spot)>>,
     /// Where texts that cannot be committed outlive the mount.
     rejected: OnceLock<Arc<RejectedTexts>>,
     tree: Mutex<Tree>,
@@ -261,6 +263,7 @@ impl View {
             options,
             rules: Rules::builtin(),
             device: conflict::device_name(),
+            unchecked: Mutex::default(),
             rejected: OnceLock::new(),
             tree: Mutex::new(Tree::new(Node::root(Stands::Directory { located, policy }))),
             files: Mutex::default(),
@@ -271,6 +274,12 @@ impl View {
         }))
     }
 
+    /// Keeps every text that cannot be committed there from now on, so that its author finds it
+    /// when the drive is gone. The first place that is named stays.
+    pub fn keep_rejected_in(&self, texts: RejectedTexts) {
+        let _ = self.rejected.set(Arc::new(texts));
+    }
+
     /// Looks up what writing in the root takes, so that it can be done off-line too.
     ///
     /// # Errors
@@ -279,12 +288,6 @@ impl View {
         let state = self.records.realm().state();
         let policy = PolicyRef { hash: state.root_policy, patient: None };
         self.records.prepare(&policy).await
-    }
-
-    /// Keeps every text that cannot be committed there from now on, so that its author finds it
-    /// when the drive is gone. The first place that is named stays.
-    pub fn keep_rejected_in(&self, texts: RejectedTexts) {
-        let _ = self.rejected.set(Arc::new(texts));
     }
 
     /// Returns the records below the view.
@@ -343,7 +346,13 @@ impl View {
     /// Waits until the bucket has what waits in the journal, as long as it answers and for `limit`
     /// at most; returns the number of writes that it does not have.
     pub async fn drain_journal(&self, limit: Duration) -> usize {
-        let left = self.records.realm().bucket().drain_journal(limit).await;
+        let mut left = self.records.realm().bucket().drain_journal(limit).await;
+        if let Err(error) = self.check_committed().await {
+            tracing::warn!(%error, "it is not known whether all names are still there");
+        } else {
+            // What came back is committed by the journal too.
+            left = self.records.realm().bucket().drain_journal(limit).await;
+        }
         if let Err(error) = self.write_state() {
             tracing::warn!(%error, "the local state cannot be written");
         }

@@ -11,7 +11,7 @@ use super::node::{Node, Stands};
 use super::save::{Onto, Pending};
 use super::sight::Rendered;
 use super::{Ino, Invalidation, View, locked};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::record::directory::Entry;
 use crate::record::{
     DIRECTORY_PROFILE, Located, ObjectName, Overtaken, PolicyRef, Record, RecordId,
@@ -82,34 +82,39 @@ impl View {
         mine: &Arc<Record>,
     ) -> Result<()> {
         let is_removed = self.records.is_removed_in(mine, policy).await?;
-        let theirs = self.records.load(located, policy, Duration::ZERO).await?;
-        let was_removed = self.records.is_removed_in(&theirs, policy).await?;
-        if was_removed && !is_removed {
-            self.revive_overtaken(located, policy).await?;
+        let now = self.records.load(located, policy, Duration::ZERO).await?;
+        if !is_removed && self.records.is_removed_in(&now, policy).await? {
+            self.revive_record(located, policy).await?;
         }
         let clashes = self.records.merge_names(located, policy, base, mine).await?;
         if !clashes.is_empty() {
             let folder = self.find_folder(located.record).await?;
             for (name, entry) in clashes {
-                self.add_copy(&folder, &name, entry, None).await?;
+                let of = self.standing(&folder, &name).await?;
+                self.add_copy(&folder, &name, entry, of).await?;
             }
         }
-        let names = self.records.names(located, policy, Duration::MAX).await?;
-        if is_removed && !names.table.0.is_empty() {
-            self.revive_overtaken(located, policy).await?;
+        if is_removed {
+            // It was removed here while somebody made a file in it, or something else in it.
+            match self.records.close_directory(located, policy).await {
+                Err(e) if e.kind() == Kind::NotEmpty => {
+                    self.revive_record(located, policy).await?;
+                }
+                closed => closed?,
+            }
         }
         Ok(())
     }
 
-    /// Brings a folder back that was removed on one side and given names on the other.
-    async fn revive_overtaken(&self, located: Located, policy: &PolicyRef) -> Result<()> {
+    /// Brings a folder back that was removed, as [`View::revive`] does, wherever it was.
+    async fn revive_record(&self, located: Located, policy: &PolicyRef) -> Result<()> {
         let known = locked(&self.tree).find(located.record);
         if let Some(folder) = known {
             return self.revive(&folder).await;
         }
         self.records.reopen_directory(located, policy).await?;
         let parent = self.find_folder(located.birth).await?;
-        self.name_again(&parent, located).await
+        self.add_removed(&parent, located).await
     }
 
     async fn merge_file(
@@ -124,25 +129,19 @@ impl View {
             Some(base) => self.rendered_in(base, policy).await?,
             None => None,
         };
-        let seen = self.see_version(mine.clone(), policy).await?;
+        let seen = self.sight_of(mine.clone(), policy).await?;
         let mtime_unix_ns = seen.mtime_unix_ns();
         let pending = Pending { text, base, edits: 0, mtime_unix_ns, is_mtime_set: false };
         let found = self.find_name(located.record).await?;
         match self.save_onto(located, policy, &pending).await? {
-            Onto::Done(record) => {
-                let known = locked(&self.tree).find(located.record);
-                match known {
-                    Some(node) => self.keep_named(&node, &record).await,
-                    None => Ok(()),
-                }
-            }
+            Onto::Done(record) => self.keep_named_anywhere(&record).await,
             Onto::Conflict => self.keep_beside(located, policy, found, &pending).await,
         }
     }
 
     /// Returns the text that one version of a record shows.
     async fn text_in(&self, record: &Arc<Record>, policy: &PolicyRef) -> Result<Text> {
-        let seen = self.see_version(record.clone(), policy).await?;
+        let seen = self.sight_of(record.clone(), policy).await?;
         match seen.external() {
             Some((part, opened)) => {
                 let stream = super::stream::Stream::new(part.clone(), opened.clone());
@@ -157,7 +156,7 @@ impl View {
         record: &Arc<Record>,
         policy: &PolicyRef,
     ) -> Result<Option<Arc<Rendered>>> {
-        let seen = self.see_version(record.clone(), policy).await?;
+        let seen = self.sight_of(record.clone(), policy).await?;
         if seen.external().is_some() {
             return Ok(None);
         }
@@ -181,10 +180,23 @@ impl View {
         let copy = Located { birth: place.record, record: RecordId::random() };
         let record = self.create_record(copy, policy, &name, pending).await?;
         let entry = Entry { located: copy, profile: record.head.profile, policy: None };
-        let version = pending.base.as_ref().map_or(0, |base| base.record.version());
-        let name = self.add_copy(&folder, &name, entry, Some((located.record, version))).await?;
+        let version = match &pending.base {
+            Some(base) => base.record.version(),
+            None => self.records.load(located, policy, Duration::MAX).await?.version(),
+        };
+        let of = Some((located.record, version));
+        let name = self.add_copy(&folder, &name, entry, of).await?;
         self.invalidate(Invalidation::Entry { parent: folder.ino, name });
         Ok(())
+    }
+
+    /// As [`View::keep_named`], for a record that need not be in use.
+    pub(super) async fn keep_named_anywhere(&self, record: &Record) -> Result<()> {
+        if let Some((folder, name)) = self.find_name(record.located.record).await? {
+            return self.keep_named_at(&folder, &name, record, Duration::ZERO).await;
+        }
+        let folder = self.find_folder(record.located.birth).await?;
+        self.add_removed(&folder, record.located).await
     }
 
     /// Finds the folder and the name of a record: where it was seen last, or anywhere.
@@ -203,7 +215,7 @@ impl View {
     }
 
     /// Finds a folder by its record; the root, when there is none any more.
-    async fn find_folder(&self, record: RecordId) -> Result<Arc<Node>> {
+    pub(super) async fn find_folder(&self, record: RecordId) -> Result<Arc<Node>> {
         let found = self.walk(|place, _| (place.record == record).then_some(())).await?;
         match found {
             Some((folder, ())) => Ok(folder),

@@ -69,7 +69,7 @@ impl View {
             return self.see(located, policy, Duration::MAX).await;
         }
         let record = self.records.kept(located, policy, found.record_version).await?;
-        self.see_version(std::sync::Arc::new(record), policy).await
+        self.sight_of(std::sync::Arc::new(record), policy).await
     }
 
     async fn whole_text(&self, seen: &Seen) -> Result<Text> {

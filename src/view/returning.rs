@@ -9,7 +9,6 @@ use crate::error::Result;
 use crate::record::directory::Entry;
 use crate::record::{Located, PolicyRef, Record, RecordId};
 use std::sync::Arc;
-use std::time::Duration;
 
 struct Backup {
     parent: Ino,
@@ -46,7 +45,8 @@ impl View {
         }
         let entry = Entry { profile: record.head.profile, ..gone.entry.clone() };
         let mut name = name.to_vec();
-        match self.entry(folder, &name, Duration::ZERO).await? {
+        let max_age = self.look_at(folder, &name, located);
+        match self.entry(folder, &name, max_age).await? {
             Some(now) if now == entry => {}
             // Another workstation made a file of that name: both stay.
             Some(now) if now.located != located => {

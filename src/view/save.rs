@@ -310,7 +310,8 @@ impl View {
                 return Err(Error::new(Kind::Conflict, "the record was changed by others"));
             };
             let named = Entry { profile: record.head.profile, ..entry };
-            match self.entry(folder, name, Duration::ZERO).await? {
+            let max_age = self.look_at(folder, name, named.located);
+            match self.entry(folder, name, max_age).await? {
                 Some(now) if now == named => return Ok(named),
                 Some(now) if now.located != named.located && now.is_directory() => {
                     return Err(Error::new(Kind::IsDirectory, "the new name is a folder's"));

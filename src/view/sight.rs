@@ -85,15 +85,11 @@ impl View {
         max_age: Duration,
     ) -> Result<Seen> {
         let record = self.records.load(located, policy, max_age).await?;
-        self.see_version(record, policy).await
+        self.sight_of(record, policy).await
     }
 
-    /// As [`View::see`], of a version that is at hand.
-    pub(super) async fn see_version(
-        &self,
-        record: Arc<Record>,
-        policy: &PolicyRef,
-    ) -> Result<Seen> {
+    /// Opens what the user may see of a record.
+    pub(super) async fn sight_of(&self, record: Arc<Record>, policy: &PolicyRef) -> Result<Seen> {
         let format = format_of(record.head.profile)?;
         let (mut open, mut hides, mut expired) = (Vec::new(), false, false);
         for entry in &record.head.slots {

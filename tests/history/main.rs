@@ -26,8 +26,8 @@ use support::TestRealm;
 
 /// A view that never shows anything older than the question, and gives names no time to come back.
 async fn eager(realm: &TestRealm, user: &str) -> Arc<View> {
-    let options =
-        ViewOptions { attr_ttl: Duration::ZERO, grace: Duration::ZERO, ..ViewOptions::default() };
+    let (attr_ttl, grace) = (Duration::ZERO, Duration::ZERO);
+    let options = ViewOptions { attr_ttl, grace, ..ViewOptions::default() };
     View::of(realm.records(user).await, options).await.unwrap()
 }
 

@@ -117,11 +117,11 @@ pub(super) fn files() -> Roff {
             (
                 "~/.local/share/chartfs/state/",
                 "High-water marks: which version of each record was seen last. They hold no \
-                 secret. Without them the bucket could show an older version unnoticed. mount.log \
-                 in it has the log lines of mounts in the background; in the folder of a realm and \
-                 user, mount.journal has what the bucket does not have yet, sealed, and rejected/ \
-                 texts that were saved and are not in the bucket, sealed for their author: \
-                 chartfs-rejected(1).",
+                 secret. Without them the bucket could show an older version unnoticed. rejected/ in \
+                 it has texts that were saved and are not in the bucket, sealed for their author: \
+                 chartfs-rejected(1). mount.log has the log lines of mounts in the background; \
+                 mount.journal in the folder of a realm and user what the bucket does not have \
+                 yet, sealed.",
             ),
             (
                 "~/.cache/chartfs/",
@@ -213,7 +213,6 @@ pub(super) fn json(name: &str) -> Option<Roff> {
 }
 
 /// Returns the examples of a page; none for an unknown one.
-#[expect(clippy::too_many_lines, reason = "a list")]
 pub(super) fn examples_of(name: &str) -> &'static str {
     match name {
         "chartfs" => {
@@ -265,6 +264,30 @@ pub(super) fn examples_of(name: &str) -> &'static str {
              chartfs matrix --policy policy.toml \\\n    \
              --roles 'nurse=nurse@st-mary,doctor=physician@st-mary+on-call@st-mary'"
         }
+        "chartfs-mount" => {
+            "chartfs mount s3://clinic-records/realm ~/records --credential lee.credential\n\
+             chartfs mount -f file:///srv/records /mnt -o ro,attr_ttl=60\n\
+             # in /etc/fstab\n\
+             s3://clinic-records/realm /mnt fuse.chartfs \\\n    \
+             noauto,user,_netdev,credential=/etc/chartfs/lee.credential 0 0"
+        }
+        "chartfs-umount" => "chartfs umount ~/records",
+        "chartfs-status" => {
+            "chartfs status\nchartfs status ~/records --json | jq '.[].pending_writes'"
+        }
+        "chartfs-check" => "chartfs check s3://clinic-records/realm --json",
+        "chartfs-doctor" => {
+            "chartfs doctor\n\
+             chartfs doctor --bucket s3://clinic-records/realm --credential lee.credential"
+        }
+        "chartfs-completions" => "chartfs completions bash > /etc/bash_completion.d/chartfs",
+        other => drive_examples_of(other),
+    }
+}
+
+/// Returns the examples of the commands that work in the drive.
+fn drive_examples_of(name: &str) -> &'static str {
+    match name {
         "chartfs-ls" => {
             "chartfs ls s3://clinic-records/realm /patients -l --credential lee.credential"
         }
@@ -298,23 +321,6 @@ pub(super) fn examples_of(name: &str) -> &'static str {
             "chartfs import s3://clinic-records/realm /patients ./export \\\n    \
              --credential lee.credential"
         }
-        "chartfs-mount" => {
-            "chartfs mount s3://clinic-records/realm ~/records --credential lee.credential\n\
-             chartfs mount -f file:///srv/records /mnt -o ro,attr_ttl=60\n\
-             # in /etc/fstab\n\
-             s3://clinic-records/realm /mnt fuse.chartfs \\\n    \
-             noauto,user,_netdev,credential=/etc/chartfs/lee.credential 0 0"
-        }
-        "chartfs-umount" => "chartfs umount ~/records",
-        "chartfs-status" => {
-            "chartfs status\nchartfs status ~/records --json | jq '.[].pending_writes'"
-        }
-        "chartfs-check" => "chartfs check s3://clinic-records/realm --json",
-        "chartfs-doctor" => {
-            "chartfs doctor\n\
-             chartfs doctor --bucket s3://clinic-records/realm --credential lee.credential"
-        }
-        "chartfs-completions" => "chartfs completions bash > /etc/bash_completion.d/chartfs",
         _ => "",
     }
 }
