@@ -122,6 +122,21 @@ impl View {
         unchecked.insert(located.record, (located, Spot { parent, name: name.to_vec() }));
     }
 
+    /// Forgets to look at names that this workstation itself takes away, or gives to other records.
+    pub(super) fn drop_checks(&self, folder: &Node, edit: &Edit) {
+        let (names, keeps): ([&[u8]; 2], Option<RecordId>) = match edit {
+            Edit::Remove { name, .. } | Edit::Leave { name, .. } => ([name, name], None),
+            Edit::Rename { from, to, .. } => ([from, to], None),
+            Edit::Put { name, entry } => ([name, name], Some(entry.located.record)),
+            _ => return,
+        };
+        locked(&self.unchecked).retain(|record, (_, spot)| {
+            Some(*record) == keeps
+                || spot.parent != folder.ino
+                || !names.contains(&spot.name.as_slice())
+        });
+    }
+
     /// Returns how old a folder may be in which a record that was just saved is looked for: what
     /// waits in the journal is looked at later.
     pub(super) fn look_at(&self, folder: &Node, name: &[u8], located: Located) -> Duration {
@@ -164,6 +179,15 @@ impl View {
         located: Located,
         max_age: Duration,
     ) -> Result<()> {
+        // Whoever removes it here holds this too, and then there is nothing to look at.
+        let node = locked(&self.tree).find(located.record);
+        let _work = match &node {
+            Some(node) => Some(node.file.work.lock().await),
+            None => None,
+        };
+        if !locked(&self.unchecked).contains_key(&located.record) {
+            return Ok(());
+        }
         // A folder that nobody needs any more is forgotten here.
         let place = match folder {
             Some(folder) => place_of(folder)?,

@@ -179,6 +179,7 @@ impl View {
     /// folder comes back.
     pub(super) async fn edit(&self, folder: &Node, edit: Edit) -> Result<()> {
         let adds = matches!(edit, Edit::Add { .. } | Edit::Put { .. });
+        self.drop_checks(folder, &edit);
         match self.edit_now(folder, edit.clone()).await {
             Err(e) if adds && e.kind() == Kind::NotFound => {
                 Box::pin(self.revive(folder)).await?;
