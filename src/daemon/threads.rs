@@ -54,7 +54,13 @@ pub(super) struct Merger(tokio::task::JoinHandle<()>);
 
 impl Merger {
     pub(super) fn start(view: &Arc<View>, runtime: &Runtime) -> Self {
-        Self(runtime.spawn(Arc::clone(view).merge_all_overtaken()))
+        let view = Arc::clone(view);
+        Self(runtime.spawn(async move {
+            if let Err(error) = view.prepare().await {
+                tracing::debug!(%error, "off-line, not everything can be written");
+            }
+            view.merge_all_overtaken().await;
+        }))
     }
 }
 

@@ -109,7 +109,15 @@ impl Realm {
         let mut newest = 0;
         let mut listing = self.bucket.list(&format!("{folder}/"));
         while let Some(listed) = listing.next().await {
-            let name = listed?.name;
+            let name = match listed {
+                Ok(listed) => listed.name,
+                // Off-line, the newest that was seen before is the newest that can be had.
+                Err(e) if e.kind() == Kind::Unavailable && self.bucket.has_cache() => {
+                    let seen = self.marks.get().map(|m| m.newest(&folder)).transpose()?.flatten();
+                    return Ok(seen.map_or(newest, |(seq, _)| newest.max(seq)));
+                }
+                Err(e) => return Err(e),
+            };
             let seq = name.as_str().rsplit('/').next().and_then(|s| s.parse().ok());
             let canonical = seq.filter(|s| *s <= STATES_MAX && seq_name(&folder, *s) == name);
             newest = newest.max(canonical.unwrap_or(0));

@@ -5,7 +5,7 @@
 //! (zero: signed by an administrator) | patient (short) | time_unix_s i64 | text (long, TOML) |
 //! author 32 | certificates u8 × 32 | signature 64.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -280,6 +280,15 @@ pub struct BoundPolicy {
 }
 
 impl BoundPolicy {
+    /// Returns every authority that the policy names.
+    pub fn authorities(&self) -> BTreeSet<&AuthorityId> {
+        let folder = [&self.list, &self.add, &self.remove, &self.manage];
+        let rights = [&self.default, &self.frame, &self.names].into_iter();
+        let sections = rights.chain(self.sections.values()).flat_map(|r| [&r.read, &r.write]);
+        let policies = folder.into_iter().chain(sections);
+        policies.flat_map(Policy::attributes).map(|a| &a.authority).collect()
+    }
+
     /// Returns the rights over a section, by its name.
     pub fn rights(&self, section: &str) -> &BoundRights {
         match section {

@@ -1,9 +1,10 @@
 //! The capsules that this user makes: one per clause and epochs, reused for every section until an
 //! epoch changes. Only one's own are reused: another author's secret is known to that author.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError};
 
-use super::Records;
+use super::{PolicyRef, Record, Records};
 use crate::error::{Error, Kind, Result};
 use crate::key::aead;
 use crate::key::attribute::{Epoch, EpochAttribute};
@@ -16,6 +17,46 @@ use crate::section::Place;
 use crate::wire::Writer;
 
 impl Records {
+    /// Looks up what writing under a policy takes, so that it can be done off-line too.
+    ///
+    /// # Errors
+    /// The first failure; everything else was tried too.
+    pub async fn prepare(&self, policy: &PolicyRef) -> Result<()> {
+        let bound = self.realm.policy(&policy.hash, policy.patient.as_ref()).await?;
+        let mut result = Ok(());
+        for authority in bound.authorities() {
+            result = result.and(self.realm.authority(authority).await.map(drop));
+        }
+        for certificate in self.keyring.certificates() {
+            result = result.and(self.realm.certificate(&certificate.hash).await.map(drop));
+        }
+        result
+    }
+
+    /// Fetches the capsules of a record that came from the bucket, where what was fetched is kept
+    /// on the disk: whoever has seen a record can open, and change, all that he may of it off-line.
+    pub(super) fn fetch_capsules(&self, record: &Record) {
+        if !self.realm.bucket().has_cache() {
+            return;
+        }
+        let parts = record.head.slots.iter().flat_map(|s| &s.parts);
+        let named: BTreeSet<[u8; 32]> =
+            parts.flat_map(|p| &p.wraps).map(|wrap| *wrap.capsule()).collect();
+        let unknown: Vec<[u8; 32]> =
+            named.into_iter().filter(|hash| self.keyring.opened(hash).is_none()).collect();
+        if unknown.is_empty() {
+            return;
+        }
+        let realm = Arc::clone(&self.realm);
+        tokio::spawn(async move {
+            for hash in unknown {
+                if let Err(error) = realm.capsule(&hash).await {
+                    tracing::debug!(%error, "a capsule cannot be fetched beforehand");
+                }
+            }
+        });
+    }
+
     /// Wraps a data key once per clause of a read policy.
     ///
     /// # Errors

@@ -191,6 +191,8 @@ impl Records {
         for write in &writes {
             self.check_write(&policy, write.slot)?;
         }
+        // What its writer cannot read back cannot be merged later: it does not wait here.
+        let is_blind = writes.iter().any(|w| w.append);
         let mut writes: BTreeMap<u16, SlotWrite> =
             writes.into_iter().map(|w| (w.slot, w)).collect();
         let mut built = Vec::new();
@@ -205,7 +207,7 @@ impl Records {
                 format!("section {} is not of this record's format", section_name(*slot)),
             ));
         }
-        self.store(plan, built).await
+        self.store(plan, built, is_blind).await
     }
 
     fn check_write(&self, policy: &BoundPolicy, slot: u16) -> Result<()> {
@@ -304,7 +306,12 @@ impl Records {
         Ok(parts)
     }
 
-    async fn store(&self, plan: &Plan<'_>, mut built: Vec<(u16, Vec<Built>)>) -> Result<Committed> {
+    async fn store(
+        &self,
+        plan: &Plan<'_>,
+        mut built: Vec<(u16, Vec<Built>)>,
+        is_blind: bool,
+    ) -> Result<Committed> {
         let layout = lay_out_parts(plan.base, &built);
         seal_extents(&mut built, &layout, plan.touched_unix_ns);
         let head = self.head(plan, &mut built, &layout)?;
@@ -334,7 +341,12 @@ impl Records {
             None => Condition::Absent,
         };
         let name = plan.located.object();
-        let put = self.realm.bucket().put(&name, object.clone(), condition).await;
+        let bucket = self.realm.bucket();
+        let put = if is_blind {
+            bucket.put_through(&name, object, condition).await
+        } else {
+            bucket.put(&name, object, condition).await
+        };
         if let (Err(_), Some(base)) = (&put, plan.base) {
             self.note_tried(base, unchecked.object_hash);
         }

@@ -11,6 +11,8 @@
 
 pub mod format;
 pub mod directory;
+mod edit;
+pub mod past;
 pub mod head;
 pub mod marks;
 pub mod meta;
@@ -26,6 +28,7 @@ mod capsules;
 pub mod external;
 pub mod check;
 mod names;
+mod history;
 mod overtaken;
 
 use std::collections::HashMap;
@@ -311,6 +314,7 @@ impl Records {
         })?;
         let unchecked = UncheckedRecord::parse(&object.bytes)?;
         let record = Arc::new(self.admit(located, policy, unchecked, object.version).await?);
+        self.fetch_capsules(&record);
         self.keep(record.clone());
         Ok(record)
     }

@@ -1,5 +1,7 @@
 //! Writing under a condition when answers can be lost.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::Bucket;
@@ -7,6 +9,9 @@ use super::backend::{Condition, Fault, Fetched, Object, Outcome, Put};
 use super::name::ObjectName;
 use super::retry::Policy;
 use crate::error::{Error, Kind, Result};
+
+/// How long a write that may not wait here waits for those before it.
+const BEFORE_LIMIT: Duration = Duration::from_secs(30);
 
 /// What reading back says about a write whose answer was lost.
 enum Settled {
@@ -34,6 +39,33 @@ impl Bucket {
         match &self.journal {
             Some(journal) => Box::pin(self.put_in_journal(journal, name, bytes, condition)).await,
             None => Box::pin(self.put_now(name, bytes, condition)).await,
+        }
+    }
+
+    /// As [`Bucket::put`], and returns only when the bucket has it, and everything that was written
+    /// before it.
+    ///
+    /// # Errors
+    /// As [`Bucket::put`]; `Unavailable` also when what was written before cannot be sent.
+    pub async fn put_through(
+        &self,
+        name: &ObjectName,
+        bytes: Bytes,
+        condition: Condition,
+    ) -> Result<Put> {
+        let Some(journal) = &self.journal else { return self.put(name, bytes, condition).await };
+        let left = self.drain_journal(BEFORE_LIMIT).await;
+        if left > 0 {
+            return Err(Error::new(
+                Kind::Unavailable,
+                "the bucket does not have what comes before",
+            )
+            .because(format!("{left} writes wait"))
+            .hint("see: chartfs status"));
+        }
+        match journal.settled_condition(condition) {
+            Some(condition) => Box::pin(self.put_now(name, bytes, condition)).await,
+            None => Ok(Put::Refused),
         }
     }
 

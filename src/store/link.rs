@@ -89,6 +89,15 @@ impl Link {
         wait.mul_f64(0.5 + random_unit() / 2.0)
     }
 
+    /// Returns the error of who does not ask.
+    pub(super) fn error(&self) -> Error {
+        let error = Error::new(Kind::Unavailable, "the bucket cannot be reached");
+        match self.offline() {
+            Some(offline) => error.because(offline.why).hint("see: chartfs status"),
+            None => error,
+        }
+    }
+
     pub(super) fn offline(&self) -> Option<Offline> {
         let state = self.lock();
         state.as_ref().map(|d| Offline { since_unix_s: d.since_unix_s, why: d.why.clone() })

@@ -123,6 +123,11 @@ impl Bucket {
         Ok(self)
     }
 
+    /// Says whether what is read is kept on this workstation.
+    pub fn has_cache(&self) -> bool {
+        self.cache.is_some()
+    }
+
     /// Writes what the cache holds in memory to its file; `is_durable` waits for the disk.
     ///
     /// # Errors
@@ -296,6 +301,10 @@ impl Bucket {
     /// Lists the objects below `prefix` (whole segments; empty for all) page by page, in the order
     /// of the store. A hint, never evidence: the store may leave out or make up lines.
     pub fn list(&self, prefix: &str) -> BoxStream<'static, Result<Listed>> {
+        if let Some(link) = self.link.as_ref().filter(|link| !link.is_worth_asking()) {
+            let away = futures::stream::once(std::future::ready(Err(link.error())));
+            return away.boxed();
+        }
         let pages = self.backend.list(prefix.trim_end_matches('/'));
         let policy = self.policy;
         futures::stream::try_unfold(pages, move |mut pages| async move {

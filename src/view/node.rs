@@ -176,12 +176,12 @@ impl Tree {
         self.nodes.values().filter(|n| n.kind == NodeKind::Directory).cloned().collect()
     }
 
-    /// Returns every file with something written that no commit has, the oldest first.
-    pub(super) fn dirty(&self) -> Vec<Arc<Node>> {
+    /// Returns every file with a text that no commit has, the oldest first.
+    pub(super) fn unsaved(&self) -> Vec<Arc<Node>> {
         let is_dirty = |n: &&Arc<Node>| n.kind == NodeKind::File && n.file.is_dirty();
-        let mut dirty: Vec<_> = self.nodes.values().filter(is_dirty).cloned().collect();
-        dirty.sort_unstable_by_key(|n| n.ino);
-        dirty
+        let mut unsaved: Vec<_> = self.nodes.values().filter(is_dirty).cloned().collect();
+        unsaved.sort_unstable_by_key(|n| n.ino);
+        unsaved
     }
 
     /// Adds a node that stands for nothing in the bucket yet.

@@ -79,6 +79,8 @@ pub(crate) struct State {
     /// Requests that are answered with 403, by method and key.
     refused: BTreeSet<(String, String)>,
     uploads: BTreeMap<usize, Vec<u8>>,
+    /// Whether no request is answered at all.
+    pub(crate) is_away: bool,
 }
 
 #[derive(Clone)]
@@ -124,6 +126,11 @@ impl FakeS3 {
     /// The same for a script with [`Fault::Hang`]: requests are given up soon.
     pub(crate) async fn impatient_bucket(&self) -> Bucket {
         open(&format!("http://{}", self.address), Duration::from_millis(500)).await
+    }
+
+    /// Takes the server away, or brings it back.
+    pub(crate) fn set_away(&self, is_away: bool) {
+        self.state.lock().unwrap().is_away = is_away;
     }
 
     /// Keeps requests for an object waiting until [`Self::release`].
@@ -180,6 +187,9 @@ impl FakeS3 {
             let request = read_request(&mut stream).await?;
             let at = (request.method.clone(), request.key.clone());
             self.gate(&at).await;
+            if self.state.lock().unwrap().is_away {
+                return None;
+            }
             if self.state.lock().unwrap().refused.contains(&at) {
                 stream.write_all(&error(403, "AccessDenied").bytes()).await.ok()?;
                 continue;

@@ -155,36 +155,43 @@ impl Journal {
         limit_bytes: u64,
     ) -> Result<Reading> {
         let pending = unless.and_then(|v| v.pending);
-        let (seq, entry) = {
-            let queue = self.lock();
-            let Some(latest) = queue.latest(name) else {
-                // Even when the bucket has the same bytes, their version is a new one to whoever
-                // knows only that of the journal.
-                return Ok(Reading::Ask(unless.filter(|_| pending.is_none()).cloned()));
+        loop {
+            let (seq, entry, parts) = {
+                let queue = self.lock();
+                let Some(latest) = queue.latest(name) else {
+                    // Even when the bucket has the same bytes, their version is a new one to
+                    // whoever knows only that of the journal.
+                    return Ok(Reading::Ask(unless.filter(|_| pending.is_none()).cloned()));
+                };
+                if pending == Some(latest.seq) {
+                    return Ok(Reading::Answer(Fetched::Unchanged));
+                }
+                let entry = queue.entry(latest.seq).cloned().ok_or_else(|| lost(name))?;
+                (latest.seq, entry, queue.parts(latest.seq))
             };
-            if pending == Some(latest.seq) {
-                return Ok(Reading::Answer(Fetched::Unchanged));
+            if entry.size_bytes > limit_bytes {
+                return Err(over_limit(name, entry.size_bytes, limit_bytes));
             }
-            let entry = queue.entry(latest.seq).cloned();
-            (latest.seq, entry.ok_or_else(|| lost(name))?)
-        };
-        if entry.size_bytes > limit_bytes {
-            return Err(over_limit(name, entry.size_bytes, limit_bytes));
+            let bytes = match parts {
+                Some(parts) if parts.len() == entry.parts as usize => Ok(joined(parts)),
+                // A long one is on the disk before its entry.
+                _ => self.bytes_of(seq, &entry),
+            };
+            match bytes {
+                Ok(bytes) => {
+                    let version = Version::in_journal(seq);
+                    return Ok(Reading::Answer(Fetched::Changed(Object { bytes, version })));
+                }
+                // It was sent, or replaced, since.
+                Err(_) if self.lock().latest(name).is_none_or(|l| l.seq != seq) => {}
+                Err(e) => return Err(e),
+            }
         }
-        let bytes = self.bytes_of(seq, &entry)?;
-        let version = Version::in_journal(seq);
-        Ok(Reading::Answer(Fetched::Changed(Object { bytes, version })))
     }
 
     fn bytes_of(&self, seq: u64, entry: &Entry) -> Result<Bytes> {
-        if entry.parts == 1 {
-            return self.file.part(seq, 0);
-        }
-        let mut whole = BytesMut::new();
-        for index in 0..entry.parts {
-            whole.extend_from_slice(&self.file.part(seq, index)?);
-        }
-        Ok(whole.freeze())
+        let parts = (0..entry.parts).map(|index| self.file.part(seq, index));
+        Ok(joined(parts.collect::<Result<Vec<_>>>()?))
     }
 
     /// Reads a range of an object that is here; `None` when it is not.
@@ -201,7 +208,10 @@ impl Journal {
         let mut at = range.start;
         while at < range.end {
             let index = u32::try_from(at / PART_LEN_BYTES as u64).map_err(|_| lost(name))?;
-            let part = self.file.part(seq, index)?;
+            let Ok(part) = self.part_of(seq, index) else {
+                // It was sent since.
+                return if self.lock().latest(name).is_none() { Ok(None) } else { Err(lost(name)) };
+            };
             let from = index_of(at % PART_LEN_BYTES as u64);
             let want = index_of(range.end - at).min(part.len().saturating_sub(from));
             if want == 0 {
@@ -211,6 +221,14 @@ impl Journal {
             at += want as u64;
         }
         Ok(Some(out.freeze()))
+    }
+
+    fn part_of(&self, seq: u64, index: u32) -> Result<Bytes> {
+        let parts = self.lock().parts(seq);
+        match parts.as_ref().and_then(|parts| parts.get(index as usize)) {
+            Some(part) => Ok(part.clone()),
+            None => self.file.part(seq, index),
+        }
     }
 
     /// Accepts a write; returns when it is on the disk.
@@ -231,8 +249,7 @@ impl Journal {
                 .map(|at| bytes.slice(at..bytes.len().min(at + PART_LEN_BYTES)))
                 .collect()
         };
-        let count = u32::try_from(parts.len()).map_err(|_| too_long())?;
-        let Some((seq, entry, is_old)) = self.reserve(name, condition, size_bytes, count) else {
+        let Some((seq, entry, is_old)) = self.reserve(name, condition, size_bytes, &parts)? else {
             return Ok(Put::Refused);
         };
         if is_old {
@@ -254,18 +271,19 @@ impl Journal {
         name: &ObjectName,
         condition: &Condition,
         size_bytes: u64,
-        parts: u32,
-    ) -> Option<(u64, Entry, bool)> {
+        parts: &[Bytes],
+    ) -> Result<Option<(u64, Entry, bool)>> {
+        let count = u32::try_from(parts.len()).map_err(|_| too_long())?;
         let mut queue = self.lock();
-        let wanted = queue.wanted(name, condition)?;
+        let Some(wanted) = queue.wanted(name, condition) else { return Ok(None) };
         let time_unix_s = now_unix_s();
-        let entry = Entry { name: name.clone(), wanted, size_bytes, parts, time_unix_s };
+        let entry = Entry { name: name.clone(), wanted, size_bytes, parts: count, time_unix_s };
         if let (Condition::Always, Some(latest)) = (condition, queue.latest(name)) {
-            return Some((latest.seq, entry, true));
+            return Ok(Some((latest.seq, entry, true)));
         }
         let seq = queue.take_seq();
-        queue.add(seq, entry.clone());
-        Some((seq, entry, false))
+        queue.add(seq, entry.clone(), parts.to_vec());
+        Ok(Some((seq, entry, false)))
     }
 
     /// Stores a long object without its entry; returns the number of parts and the length.
@@ -335,7 +353,7 @@ impl Journal {
 
     /// Puts the bucket's version into a condition that names one of the journal; `None` when that
     /// is no longer known.
-    fn settled_condition(&self, condition: Condition) -> Option<Condition> {
+    pub(super) fn settled_condition(&self, condition: Condition) -> Option<Condition> {
         match &condition {
             Condition::Matches(Version { pending: Some(seq), .. }) => {
                 self.lock().settled(*seq).map(Condition::Matches)
@@ -355,6 +373,13 @@ impl Journal {
             refused,
             offline,
         }
+    }
+}
+
+fn joined(parts: Vec<Bytes>) -> Bytes {
+    match <[Bytes; 1]>::try_from(parts) {
+        Ok([whole]) => whole,
+        Err(parts) => parts.concat().into(),
     }
 }
 
@@ -443,7 +468,7 @@ impl Bucket {
             parts: count,
             time_unix_s: now_unix_s(),
         };
-        journal.lock().add(seq, entry.clone());
+        journal.lock().add(seq, entry.clone(), Vec::new());
         journal.write(seq, Change::Append { seq, entry, parts: Vec::new(), base: None }).await?;
         Ok(Uploaded { version: Version::in_journal(seq), size_bytes })
     }

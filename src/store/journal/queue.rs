@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::num::NonZeroUsize;
 
+use bytes::Bytes;
 use lru::LruCache;
 
 use super::super::backend::{Condition, Version};
@@ -37,8 +38,8 @@ struct Chain {
 /// Writes that wait.
 pub(super) struct Queue {
     next_seq: u64,
-    /// Every write; `true` once it is on the disk.
-    entries: BTreeMap<u64, (Entry, bool)>,
+    /// Every write; with its parts until it is on the disk.
+    entries: BTreeMap<u64, (Entry, Option<Vec<Bytes>>)>,
     chains: HashMap<ObjectName, Chain>,
     /// Writes that the bucket refused because somebody else wrote first, until they are merged.
     lifted: HashMap<ObjectName, VecDeque<Vec<u64>>>,
@@ -57,7 +58,7 @@ impl Queue {
         };
         for (seq, entry) in entries {
             queue.chains.entry(entry.name.clone()).or_default().seqs.push_back(seq);
-            queue.entries.insert(seq, (entry, true));
+            queue.entries.insert(seq, (entry, None));
         }
         queue
     }
@@ -100,15 +101,21 @@ impl Queue {
         }
     }
 
-    pub(super) fn add(&mut self, seq: u64, entry: Entry) {
+    /// Adds a write that is not on the disk yet.
+    pub(super) fn add(&mut self, seq: u64, entry: Entry, parts: Vec<Bytes>) {
         self.chains.entry(entry.name.clone()).or_default().seqs.push_back(seq);
-        self.entries.insert(seq, (entry, false));
+        self.entries.insert(seq, (entry, Some(parts)));
+    }
+
+    /// Returns the parts of a write that is not on the disk yet.
+    pub(super) fn parts(&self, seq: u64) -> Option<Vec<Bytes>> {
+        self.entries.get(&seq)?.1.clone()
     }
 
     /// Notes that a write is on the disk.
     pub(super) fn is_durable(&mut self, seq: u64) {
-        if let Some((_, is_durable)) = self.entries.get_mut(&seq) {
-            *is_durable = true;
+        if let Some((_, parts)) = self.entries.get_mut(&seq) {
+            *parts = None;
         }
     }
 
@@ -145,10 +152,11 @@ impl Queue {
     /// whole journal is to the same object, so that nobody can miss what stood in between.
     pub(super) fn skip(&mut self) -> Option<(u64, u64, Entry)> {
         let mut waiting = self.entries.iter();
-        let (first, (one, one_is_durable)) = waiting.next()?;
-        let (second, (two, two_is_durable)) = waiting.next()?;
+        let (first, (one, one_parts)) = waiting.next()?;
+        let (second, (two, two_parts)) = waiting.next()?;
         let is_next = one.name == two.name && two.wanted == Wanted::Follows;
-        if !(is_next && *one_is_durable && *two_is_durable) || self.is_lifted(*first) {
+        let is_durable = one_parts.is_none() && two_parts.is_none();
+        if !(is_next && is_durable) || self.is_lifted(*first) {
             return None;
         }
         let (first, second, wanted) = (*first, *second, one.wanted.clone());
@@ -166,13 +174,13 @@ impl Queue {
     /// folder names records that have to be there first.
     pub(super) fn sendable(&self) -> Vec<Job> {
         let mut jobs: Vec<Job> = Vec::new();
-        for (seq, (entry, is_durable)) in &self.entries {
+        for (seq, (entry, parts)) in &self.entries {
             if self.is_lifted(*seq) {
                 continue;
             }
             let replaces = matches!(entry.wanted, Wanted::Matches(_) | Wanted::Follows);
             let is_first = jobs.is_empty();
-            if !is_durable || (replaces && !is_first) || jobs.len() == SENT_AT_ONCE {
+            if parts.is_some() || (replaces && !is_first) || jobs.len() == SENT_AT_ONCE {
                 break;
             }
             jobs.push(Job { seq: *seq, entry: entry.clone() });
@@ -284,8 +292,8 @@ mod tests {
     fn what_is_not_on_the_disk_is_not_sent_nor_what_comes_after_it() {
         let mut q = queue(&[("r/a", Wanted::Absent)]);
         let seq = q.take_seq();
-        q.add(seq, entry("r/b", Wanted::Absent));
-        q.add(seq + 1, entry("r/c", Wanted::Absent));
+        q.add(seq, entry("r/b", Wanted::Absent), Vec::new());
+        q.add(seq + 1, entry("r/c", Wanted::Absent), Vec::new());
         q.is_durable(seq + 1);
         assert_eq!(sent(&q), [1]);
         q.is_durable(seq);
@@ -327,7 +335,7 @@ mod tests {
         let name = ObjectName::new("r/a").unwrap();
         q.lift(&name);
         assert_eq!((q.latest(&name), sent(&q)), (None, vec![3]));
-        q.add(4, entry("r/a", at("2")));
+        q.add(4, entry("r/a", at("2")), Vec::new());
         q.lift(&name);
         assert_eq!(q.lifted_writes(&name), [1, 2], "each group was made on top of another state");
         q.forget_lifted(&name, &[1, 2]);
