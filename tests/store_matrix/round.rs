@@ -15,7 +15,7 @@ use crate::cells::{PATIENCE, kind_of, make, takes_patience};
 use crate::fake_s3::{FakeS3, Fault};
 use crate::matrix::Numbers;
 use crate::model::{Known, shown};
-use crate::template::{HIDDEN, TRIES, Template, long_text, open, record_text};
+use crate::template::{HIDDEN, TRIES, Template, long_text, open, patiently, record_text};
 
 /// Longer than one part of an upload.
 const HUGE_BYTES: usize = 9 << 20;
@@ -386,14 +386,16 @@ impl Work {
 
     /// Leaves the drive: the bucket has everything then.
     async fn leave(&mut self) {
-        if let Err(e) = self.view.drain().await {
-            self.problems.push(format!("the drive cannot be left: {e}"));
+        patiently(async || self.view.drain().await).await;
+        // The journal gives up while the bucket seems to be away, and says so.
+        for _ in 0..300 {
+            if self.view.drain_journal(Duration::from_secs(60)).await == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        let left = self.view.drain_journal(Duration::from_secs(60)).await;
-        if left != 0 {
-            let pending = self.bucket.pending();
-            self.problems.push(format!("{left} writes stay in the journal: {pending:?}"));
-        }
+        let pending = self.bucket.pending();
+        self.problems.push(format!("what was acknowledged stays in the journal: {pending:?}"));
     }
 
     /// Looks at the bucket as a workstation does that remembers nothing; returns how many conflict

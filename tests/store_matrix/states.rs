@@ -12,7 +12,7 @@ use chartfs::view::{Access, Handle, Ino, View};
 use crate::cells::kind_of;
 use crate::fake_s3::http::Request;
 use crate::fake_s3::{FakeS3, Fault};
-use crate::template::{TRIES, Template, open, record_text};
+use crate::template::{TRIES, Template, open, patiently, record_text};
 
 const SOON: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(20);
@@ -51,10 +51,11 @@ impl Bench {
 
     /// Opens a record and writes a text into it, which is not committed yet.
     async fn write(&self, name: &str, text: &str) -> Handle {
-        let attr = self.view.lookup(Ino::ROOT, name.as_bytes()).await.unwrap();
+        let attr = patiently(async || self.view.lookup(Ino::ROOT, name.as_bytes()).await).await;
         let access = Access { write: true, truncate: true, ..Access::default() };
-        let opened = self.view.open(attr.ino, access).await.unwrap();
-        self.view.write(opened.handle, 0, text.to_owned().into()).await.unwrap();
+        let opened = patiently(async || self.view.open(attr.ino, access).await).await;
+        let write = async || self.view.write(opened.handle, 0, text.to_owned().into()).await;
+        patiently(write).await;
         opened.handle
     }
 
@@ -83,7 +84,7 @@ impl Bench {
         let error = self.view.flush(handle).await.unwrap_err();
         self.recover();
         assert_eq!(self.stored("a.json").await, old, "the old text stays");
-        self.view.flush(handle).await.unwrap();
+        patiently(async || self.view.flush(handle).await).await;
         assert_eq!(self.stored("a.json").await, new);
         self.view.release(handle).await;
         error
@@ -132,7 +133,7 @@ async fn a_bucket_that_never_answers_holds_nobody_for_ever() {
     let listed = bench.view.list_path("/").await;
     assert_eq!(listed.unwrap_err().kind(), Kind::Unavailable);
     bench.recover();
-    assert!(!bench.view.list_path("/").await.unwrap().is_empty());
+    assert!(!patiently(async || bench.view.list_path("/").await).await.is_empty());
 }
 
 /// Writes are answered by nobody, reads at once: reading back must not make the wait longer.

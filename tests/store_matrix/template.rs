@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chartfs::error::Result;
+use chartfs::error::{Kind, Result};
 use chartfs::key::keyring::Keyring;
 use chartfs::realm::Realm;
 use chartfs::record::Records;
@@ -53,7 +53,7 @@ impl Template {
         };
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("marks");
-        let (bucket, marks) = (server.bucket().await, Marks::open(&file).unwrap());
+        let (bucket, marks) = (server.bucket().await, Arc::new(Marks::open(&file).unwrap()));
         let view = this.view(bucket, &this.doctor, marks).await.unwrap();
         for name in ["a.json", "b.json", "c.json", "d.json"] {
             let shown = record_text(&format!("first {name}"), "");
@@ -77,8 +77,9 @@ impl Template {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("marks");
         std::fs::write(&file, &self.marks).unwrap();
+        let marks = Arc::new(Marks::open(&file).unwrap());
         // The file stays open when its name is gone.
-        self.view(bucket, &self.doctor, Marks::open(&file).unwrap()).await.unwrap()
+        patiently(async || self.view(bucket.clone(), &self.doctor, marks.clone()).await).await
     }
 
     /// The drive of a user on a workstation that remembers nothing.
@@ -87,23 +88,34 @@ impl Template {
         bucket: Bucket,
         keyring: &Arc<Keyring>,
     ) -> Result<Arc<View>> {
-        self.view(bucket, keyring, Marks::in_memory()).await
+        self.view(bucket, keyring, Arc::new(Marks::in_memory())).await
     }
 
     async fn view(
         &self,
         bucket: Bucket,
         keyring: &Arc<Keyring>,
-        marks: Marks,
+        marks: Arc<Marks>,
     ) -> Result<Arc<View>> {
         let realm = Arc::new(Realm::open(bucket, Some(&self.genesis)).await?);
-        let records = Arc::new(Records::new(realm, keyring.clone(), Arc::new(marks)));
+        let records = Arc::new(Records::new(realm, keyring.clone(), marks));
         // What is shown is never older than the question, so reads meet the faults; and a name that
         // is taken away need not come back.
         let (attr_ttl, grace) = (Duration::ZERO, Duration::ZERO);
         let options = ViewOptions { attr_ttl, grace, ..ViewOptions::default() };
         View::of(records, options).await
     }
+}
+
+/// Does what no fault is in the way of, however slow the machine is that should do it soon.
+pub(crate) async fn patiently<T>(mut work: impl AsyncFnMut() -> Result<T>) -> T {
+    for _ in 0..100 {
+        match work().await {
+            Err(e) if e.kind() == Kind::Unavailable => {}
+            done => return done.unwrap(),
+        }
+    }
+    panic!("the server of the test does not answer");
 }
 
 /// Opens the bucket of a server.
