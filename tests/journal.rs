@@ -1,6 +1,8 @@
 //! Workstations that save into their journals: off the net, at once with others, and after a
 //! crash. A bucket behind a server that goes away, and views over it without a mount.
 
+#![allow(clippy::unwrap_used)]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,9 +15,7 @@ use chartfs::record::marks::Marks;
 use chartfs::store::Bucket;
 use chartfs::view::{Ino, RenameMode, View, ViewOptions};
 
-#[allow(dead_code, clippy::unwrap_used, reason = "shared with tests that use other parts")]
 mod fake_s3;
-#[expect(dead_code, reason = "shared with tests that use other parts")]
 mod support;
 
 use fake_s3::FakeS3;
@@ -275,4 +275,59 @@ async fn a_long_file_waits_in_the_journal_too() {
     site.server.set_away(false);
     doctor.drain().await;
     assert!(site.seen("doctor", "/long.bin").await.as_deref() == Some(&long));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_removed_before_its_edit_came_out_of_the_journal_comes_back() {
+    let site = Site::new().await;
+    let one = site.station("doctor", "one").await;
+    one.write("/a.json", r#"{"labs": 1}"#).await;
+    one.drain().await;
+    let two = site.station("doctor", "two").await;
+    assert_eq!(two.read("/a.json").await.as_deref(), Some(r#"{"labs": 1}"#));
+    one.view.unlink(Ino::ROOT, b"a.json").await.unwrap();
+    one.drain().await;
+    assert!(site.names("/").await.is_empty());
+    // This workstation does not know that it is gone.
+    two.write("/a.json", r#"{"labs": 2}"#).await;
+    assert_eq!(two.view.drain_journal(HUNG).await, 0);
+    assert_eq!(site.names("/").await, ["a.json"]);
+    assert_eq!(site.seen("doctor", "/a.json").await.as_deref(), Some(r#"{"labs": 2}"#));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_was_removed_before_its_file_came_out_of_the_journal_comes_back() {
+    let site = Site::new().await;
+    let one = site.station("doctor", "one").await;
+    let folder = one.view.make_dir(Ino::ROOT, b"folder", 0o700).await;
+    folder.unwrap();
+    one.drain().await;
+    let two = site.station("doctor", "two").await;
+    assert!(two.view.list_path("/folder").await.unwrap().is_empty());
+    one.view.remove_dir(Ino::ROOT, b"folder").await.unwrap();
+    one.drain().await;
+    assert!(site.names("/").await.is_empty());
+    two.write("/folder/new.txt", "text").await;
+    two.drain().await;
+    assert_eq!(two.view.drain_journal(HUNG).await, 0);
+    assert_eq!(site.seen("doctor", "/folder/new.txt").await.as_deref(), Some("text"));
+}
+
+// The other order: the removal waits, and meanwhile somebody made a file.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_was_removed_off_line_while_somebody_made_a_file_in_it_stays() {
+    let site = Site::new().await;
+    let one = site.station("doctor", "one").await;
+    one.view.make_dir(Ino::ROOT, b"folder", 0o700).await.unwrap();
+    one.drain().await;
+    let two = site.station("doctor", "two").await;
+    assert!(two.view.list_path("/folder").await.unwrap().is_empty());
+    one.write("/folder/new.txt", "text").await;
+    one.drain().await;
+    site.server.set_away(true);
+    two.view.remove_dir(Ino::ROOT, b"folder").await.unwrap();
+    site.server.set_away(false);
+    two.drain().await;
+    assert_eq!(two.view.drain_journal(HUNG).await, 0);
+    assert_eq!(site.seen("doctor", "/folder/new.txt").await.as_deref(), Some("text"));
 }

@@ -120,6 +120,36 @@ async fn a_write_that_was_overtaken_is_refused_and_not_repeated() {
 }
 
 #[tokio::test]
+async fn a_refusal_of_a_repeat_on_the_way_is_not_taken_for_a_lost_race() {
+    for before in [None, Some("old")] {
+        let (stored, held, counts) = put_mine(before, &[Fault::Twice]).await;
+        assert!(stored, "{before:?}");
+        assert_eq!(held, "mine");
+        assert_eq!((counts.put, counts.get), (1, 1), "{before:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_though_the_condition_holds_is_tried_again_and_not_for_ever() {
+    let refusal = Fault::Status(412, "PreconditionFailed");
+    for before in [None, Some("old")] {
+        let (stored, held, counts) = put_mine(before, std::slice::from_ref(&refusal)).await;
+        assert!(stored, "{before:?}");
+        assert_eq!(held, "mine");
+        assert_eq!((counts.put, counts.get), (2, 1), "{before:?}");
+    }
+    let fake = FakeS3::start().await;
+    let bucket = fake.bucket().await;
+    fake.state.lock().unwrap().chooser = Some(Box::new(move |request| match &*request.method {
+        "PUT" => refusal.clone(),
+        _ => Fault::None,
+    }));
+    let e = bucket.put(&name("a"), bytes("x"), Condition::Absent).await.unwrap_err();
+    assert_eq!(e.kind(), Kind::Unavailable, "{e}");
+    assert_eq!((bucket.requests().put, bucket.requests().get), (4, 4));
+}
+
+#[tokio::test]
 async fn an_outcome_that_cannot_be_settled_is_told_as_unknown() {
     let fake = FakeS3::start().await;
     let bucket = fake.bucket().await;
@@ -240,7 +270,7 @@ async fn refusals_say_what_is_wrong_and_what_to_try() {
         (Fault::Status(403, "SignatureDoesNotMatch"), Kind::Denied, "AWS_SECRET_ACCESS_KEY"),
         (Fault::Status(403, "InvalidAccessKeyId"), Kind::Denied, "AWS_ACCESS_KEY_ID"),
         (Fault::Status(403, "AccessDenied"), Kind::Denied, "get, put, list and delete"),
-        (Fault::Status(403, "RequestTimeTooSkewed"), Kind::Denied, "clock"),
+        (Fault::Status(403, "RequestTimeTooSkewed"), Kind::Unavailable, "clock"),
         (Fault::Status(400, "ExpiredToken"), Kind::Denied, "temporary"),
         (Fault::Status(404, "NoSuchBucket"), Kind::NotFound, "name and the endpoint"),
         (Fault::Raw(region.to_vec()), Kind::Usage, "AWS_REGION=eu-west-3"),

@@ -12,7 +12,6 @@ use clap::{Args, Parser, Subcommand};
 
 mod report;
 mod out;
-mod date;
 mod session;
 mod secrets;
 mod input;
@@ -27,6 +26,9 @@ mod ls;
 mod cat;
 mod get;
 mod put;
+mod history;
+mod restore;
+mod rejected;
 mod import;
 mod mount;
 mod umount;
@@ -38,6 +40,7 @@ mod completions;
 mod version;
 mod man;
 
+use crate::clock::date;
 use report::{Exit, Failure, Outcome, report, usage_error};
 use session::{LogTo, Session, start_log};
 
@@ -97,6 +100,10 @@ enum Command {
     Cat(cat::CatArgs),
     Get(get::GetArgs),
     Put(put::PutArgs),
+    History(history::HistoryArgs),
+    Restore(restore::RestoreArgs),
+    #[command(subcommand)]
+    Rejected(rejected::RejectedCommand),
     Import(import::ImportArgs),
     Mount(mount::MountArgs),
     Umount(umount::UmountArgs),
@@ -147,6 +154,9 @@ fn run(args: impl IntoIterator<Item = OsString>) -> Outcome {
         Command::Cat(args) => cat::run(args, &session()?),
         Command::Get(args) => get::run(args, &session()?),
         Command::Put(args) => put::run(args, &session()?),
+        Command::History(args) => history::run(args, &session()?),
+        Command::Restore(args) => restore::run(args, &session()?),
+        Command::Rejected(command) => rejected::run(command, &session()?),
         Command::Import(args) => import::run(args, &session()?),
         Command::Mount(args) => mount::run(args, &quiet()?),
         Command::Umount(args) => umount::run(args),

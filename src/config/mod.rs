@@ -214,6 +214,17 @@ impl Settings {
         secret_file::create_private_dir(&folder)?;
         Ok(folder)
     }
+
+    /// Returns the folder of the texts that one user of one realm saved and that are not in the
+    /// bucket, which then exists.
+    ///
+    /// # Errors
+    /// What the system says when the folder cannot be made.
+    pub fn rejected_dir(&self, realm: &str, user: &str) -> Result<PathBuf> {
+        let folder = self.state.join("rejected").join(realm).join(user);
+        secret_file::create_private_dir(&folder)?;
+        Ok(folder)
+    }
 }
 
 fn read_config(flags: &Flags, environment: &Environment) -> Result<ConfigFile> {
@@ -236,8 +247,9 @@ fn store_options(
     let first = |flag: &Option<String>, name: &str, own: Option<String>, file: Option<String>| {
         flag.clone().or_else(|| var(name)).or(own).or(file)
     };
-    options.endpoint =
-        first(&flags.endpoint, "CHARTFS_ENDPOINT", options.endpoint.take(), file.endpoint);
+    // The cloud's own variables stand between the two; which ones count, the bucket decides.
+    options.endpoint = first(&flags.endpoint, "CHARTFS_ENDPOINT", None, None);
+    options.endpoint_else = file.endpoint;
     options.region = first(&flags.region, "CHARTFS_REGION", options.region.take(), file.region);
     options.profile =
         first(&flags.profile, "CHARTFS_PROFILE", options.profile.take(), file.profile);

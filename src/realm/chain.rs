@@ -112,7 +112,7 @@ impl Realm {
             let name = match listed {
                 Ok(listed) => listed.name,
                 // Off-line, the newest that was seen before is the newest that can be had.
-                Err(e) if e.kind() == Kind::Unavailable => {
+                Err(e) if e.kind() == Kind::Unavailable && self.bucket.has_cache() => {
                     let seen = self.marks.get().map(|m| m.newest(&folder)).transpose()?.flatten();
                     return Ok(seen.map_or(newest, |(seq, _)| newest.max(seq)));
                 }

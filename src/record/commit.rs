@@ -343,11 +343,14 @@ impl Records {
         let name = plan.located.object();
         let bucket = self.realm.bucket();
         let put = if is_blind {
-            bucket.put_through(&name, object, condition).await?
+            bucket.put_through(&name, object, condition).await
         } else {
-            bucket.put(&name, object, condition).await?
+            bucket.put(&name, object, condition).await
         };
-        match put {
+        if let (Err(_), Some(base)) = (&put, plan.base) {
+            self.note_tried(base, unchecked.object_hash);
+        }
+        match put? {
             Put::Refused => {
                 self.forget(plan.located.record);
                 Ok(Committed::Moved)

@@ -11,10 +11,13 @@
 
 pub mod format;
 pub mod directory;
+mod edit;
+pub mod past;
 pub mod head;
 pub mod marks;
 pub mod meta;
 pub mod statement;
+mod tried;
 mod proof;
 mod open;
 mod region;
@@ -25,6 +28,7 @@ mod capsules;
 pub mod external;
 pub mod check;
 mod names;
+mod history;
 mod overtaken;
 
 use std::collections::HashMap;
@@ -226,6 +230,7 @@ pub struct Records {
     /// Capsules that are being opened.
     opening: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
     own_capsules: Mutex<HashMap<Vec<EpochAttribute>, OwnCapsule>>,
+    tried: tried::Tried,
     /// When a table of a directory was kept last.
     tables_kept: Mutex<LruCache<RecordId, Instant>>,
 }
@@ -250,6 +255,7 @@ impl Records {
             prover: Prover::new(),
             opening: Mutex::default(),
             own_capsules: Mutex::default(),
+            tried: tried::Tried::default(),
             tables_kept: Mutex::new(LruCache::new(RECORDS_MAX)),
         }
     }

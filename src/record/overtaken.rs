@@ -2,13 +2,14 @@
 //! the same record. Of a directory both changes are made here; what a file's text says is merged
 //! by `view`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::future::try_join_all;
 
 use super::directory::{Edit, Entry, Node, TRIE_DEPTH_MAX, Table};
+use super::past::Leaf;
 use super::{Located, PolicyRef, Record, RecordId, Records};
 use crate::error::{Error, Kind, Result};
 use crate::store::{Lifted, ObjectName};
@@ -86,12 +87,17 @@ impl Records {
     ) -> Result<Vec<(Vec<u8>, Entry)>> {
         let base = match base {
             Some(base) => self.names_in(base, policy).await?,
-            None => Table::default(),
+            None => Leaf::default(),
         };
         let mine = self.names_in(mine, policy).await?;
+        // What left the list of removals is not looked for: it was removed, as far as is known.
+        let is_listed = base.past.older == mine.past.older;
+        let removed: HashSet<RecordId> =
+            mine.past.removed.iter().map(|r| r.entry.located.record).collect();
+        let is_removed = |record: RecordId| !is_listed || removed.contains(&record);
         for _ in 0..TRIES_MAX {
             let theirs = self.names(located, policy, Duration::ZERO).await?;
-            let (edits, clashes) = merge(&base, &mine, &theirs.table);
+            let (edits, clashes) = merge(&base.table, &mine.table, &theirs.table, is_removed);
             let results = self.edit_names(located, &theirs.policy, &edits).await?;
             // A name that came or went since the table was read: look again.
             if results.iter().all(Result::is_ok) {
@@ -101,23 +107,35 @@ impl Records {
         Err(Error::new(Kind::Conflict, "the folder is changed by others all the time"))
     }
 
-    /// Returns all names of one version of a directory.
-    async fn names_in(&self, record: &Arc<Record>, policy: &PolicyRef) -> Result<Table> {
+    /// Says whether a version of a directory is one that was removed.
+    ///
+    /// # Errors
+    /// `Integrity` when it cannot be read.
+    pub async fn is_removed_in(&self, record: &Arc<Record>, policy: &PolicyRef) -> Result<bool> {
+        Ok(self.names_in(record, policy).await?.past.is_removed)
+    }
+
+    /// Returns all names of one version of a directory, and what it remembers.
+    async fn names_in(&self, record: &Arc<Record>, policy: &PolicyRef) -> Result<Leaf> {
         let root = record.names.get_or_try_init(|| self.decode_names(record)).await?.clone();
-        let mut table = Table::default();
+        let mut all = Leaf::default();
         let mut nodes = vec![root];
         for _ in 0..TRIE_DEPTH_MAX {
             let mut shards = Vec::new();
             for node in &nodes {
                 match &**node {
                     Node::Leaf(leaf) => {
-                        table.0.extend(leaf.0.iter().map(|(n, e)| (n.clone(), e.clone())));
+                        let entries = leaf.table.0.iter();
+                        all.table.0.extend(entries.map(|(n, e)| (n.clone(), e.clone())));
+                        all.past.removed.extend_from_slice(&leaf.past.removed);
+                        all.past.older = all.past.older.or(leaf.past.older);
+                        all.past.is_removed |= leaf.past.is_removed;
                     }
                     Node::Inner(inner) => shards.extend_from_slice(inner.shards()),
                 }
             }
             if shards.is_empty() {
-                return Ok(table);
+                return Ok(all);
             }
             let below = shards.iter().map(|shard| self.node_of(*shard, policy));
             nodes = try_join_all(below).await?;
@@ -132,7 +150,12 @@ impl Records {
 }
 
 /// Decides which changes bring what was done here into what others did.
-fn merge(base: &Table, mine: &Table, theirs: &Table) -> (Vec<Edit>, Vec<(Vec<u8>, Entry)>) {
+fn merge(
+    base: &Table,
+    mine: &Table,
+    theirs: &Table,
+    is_removed: impl Fn(RecordId) -> bool,
+) -> (Vec<Edit>, Vec<(Vec<u8>, Entry)>) {
     let (mut edits, mut clashes) = (Vec::new(), Vec::new());
     let (places_before, places_now) = (places(base), places(theirs));
     // Added first: a crash in between leaves two names and loses none.
@@ -170,7 +193,13 @@ fn merge(base: &Table, mine: &Table, theirs: &Table) -> (Vec<Edit>, Vec<(Vec<u8>
         let is_kept = mine.0.contains_key(name);
         let record = entry.located.record;
         if !is_kept && theirs.0.get(name).is_some_and(|now| now.located.record == record) {
-            edits.push(Edit::Remove { name: name.clone(), record });
+            // What has another name, here or in another folder, is not among the removed.
+            let name = name.clone();
+            edits.push(if is_removed(record) {
+                Edit::Remove { name, record }
+            } else {
+                Edit::Leave { name, record }
+            });
         }
     }
     (edits, clashes)
@@ -184,7 +213,11 @@ fn places(table: &Table) -> Places<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::attribute::Gid;
+    use crate::record::past::{Past, Stamp};
     use proptest::prelude::*;
+
+    const STAMP: Stamp = Stamp { time_unix_ns: 0, by: Gid([0; 32]) };
 
     fn entry(n: u8) -> Entry {
         let located = Located { birth: RecordId([0; 16]), record: RecordId([n; 16]) };
@@ -196,12 +229,12 @@ mod tests {
     }
 
     fn merged(base: &Table, mine: &Table, theirs: &Table) -> (Table, usize) {
-        let (edits, clashes) = merge(base, mine, theirs);
-        let mut now = theirs.clone();
+        let (edits, clashes) = merge(base, mine, theirs, |_| true);
+        let mut now = Leaf { table: theirs.clone(), past: Past::default() };
         for edit in &edits {
-            edit.apply(&mut now).unwrap();
+            edit.apply(&mut now, &STAMP).unwrap();
         }
-        (now, clashes.len())
+        (now.table, clashes.len())
     }
 
     fn check(base: &[(&str, u8)], mine: &[(&str, u8)], theirs: &[(&str, u8)], now: &[(&str, u8)]) {
@@ -254,11 +287,12 @@ mod tests {
         /// No record that either side has is lost, unless a side took it away; none has two names.
         #[test]
         fn no_entry_is_lost_or_doubled(base in tables(), mine in tables(), theirs in tables()) {
-            let (edits, clashes) = merge(&base, &mine, &theirs);
-            let mut now = theirs.clone();
+            let (edits, clashes) = merge(&base, &mine, &theirs, |_| true);
+            let mut now = Leaf { table: theirs.clone(), past: Past::default() };
             for edit in &edits {
-                prop_assert!(edit.apply(&mut now).is_ok());
+                prop_assert!(edit.apply(&mut now, &STAMP).is_ok());
             }
+            let now = now.table;
             let records: Vec<RecordId> = now.0.values().map(|e| e.located.record).collect();
             let told: Vec<RecordId> = clashes.iter().map(|(_, e)| e.located.record).collect();
             let (was, here, there) = (places(&base), places(&mine), places(&theirs));

@@ -19,7 +19,8 @@ use super::remote::Remote;
 use super::wire_tap::TapConnector;
 use crate::error::{Error, Kind, Result};
 
-/// The variables of AWS that `object_store` understands under the same name.
+/// The variables of AWS that `object_store` understands under the same name; a profile calls its
+/// settings the same, in small letters and without `AWS_`.
 const AWS_CHAIN: [&str; 10] = [
     "AWS_WEB_IDENTITY_TOKEN_FILE",
     "AWS_ROLE_ARN",
@@ -41,7 +42,9 @@ const AWS_CHAIN: [&str; 10] = [
 pub(super) fn s3(place: &Place, options: &StoreOptions) -> Result<Remote> {
     let profile = Profile::load(options)?;
     let region = options.region.as_deref().or(profile.get("region")).unwrap_or("us-east-1");
-    let endpoint = options.endpoint.as_deref().or(profile.get("endpoint_url"));
+    let endpoint = options
+        .endpoint_of(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])
+        .or(profile.get("endpoint_url"));
     let counters = Arc::<Counters>::default();
     let mut builder = AmazonS3Builder::new()
         .with_bucket_name(&place.bucket)
@@ -70,8 +73,10 @@ pub(super) fn s3(place: &Place, options: &StoreOptions) -> Result<Remote> {
             token.into_iter().fold(builder, AmazonS3Builder::with_token)
         }
         None => AWS_CHAIN.iter().try_fold(builder, |builder, name| {
-            let Some(value) = options.var(name) else { return Ok(builder) };
-            let key: AmazonS3ConfigKey = name.to_ascii_lowercase().parse().map_err(not_built)?;
+            let key = name.to_ascii_lowercase();
+            let said = || profile.get(key.strip_prefix("aws_")?);
+            let Some(value) = options.var(name).or_else(said) else { return Ok(builder) };
+            let key: AmazonS3ConfigKey = key.parse().map_err(not_built)?;
             Ok::<_, Error>(builder.with_config(key, value))
         })?,
     };
@@ -110,7 +115,7 @@ fn half(set: &str, missing: &str) -> Error {
 /// [`Kind::Usage`] when the options contradict themselves.
 pub(super) fn azure(place: &Place, options: &StoreOptions) -> Result<Remote> {
     let counters = Arc::<Counters>::default();
-    let endpoint = options.var("AZURE_STORAGE_ENDPOINT").or(options.var("AZURE_ENDPOINT"));
+    let endpoint = options.endpoint_of(&["AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"]);
     let mut builder = MicrosoftAzureBuilder::new()
         .with_container_name(&place.bucket)
         .with_retry(no_retries())
@@ -131,6 +136,9 @@ pub(super) fn azure(place: &Place, options: &StoreOptions) -> Result<Remote> {
             builder = builder.with_config(key, value);
         }
     }
+    if let Some(endpoint) = endpoint {
+        builder = builder.with_endpoint(endpoint.trim_end_matches('/').to_owned());
+    }
     let store = Arc::new(builder.build().map_err(not_built)?);
     Ok(remote(store, None, place, options, counters, format!("az://{}", place.bucket)))
 }
@@ -141,15 +149,19 @@ pub(super) fn azure(place: &Place, options: &StoreOptions) -> Result<Remote> {
 /// [`Kind::Usage`] when the options contradict themselves.
 pub(super) fn gcs(place: &Place, options: &StoreOptions) -> Result<Remote> {
     let counters = Arc::<Counters>::default();
+    let endpoint = options.endpoint_of(&["GOOGLE_BASE_URL"]);
     let mut builder = GoogleCloudStorageBuilder::new()
         .with_bucket_name(&place.bucket)
         .with_retry(no_retries())
-        .with_client_options(client_options(options, options.var("GOOGLE_BASE_URL"))?)
+        .with_client_options(client_options(options, endpoint)?)
         .with_http_connector(tap(options, &counters));
     for (name, value) in options.vars.0.iter().filter(|(name, _)| name.starts_with("GOOGLE_")) {
         if let Ok(key) = name.to_ascii_lowercase().parse::<GoogleConfigKey>() {
             builder = builder.with_config(key, value);
         }
+    }
+    if let Some(endpoint) = endpoint {
+        builder = builder.with_base_url(endpoint.trim_end_matches('/'));
     }
     let store = Arc::new(builder.build().map_err(not_built)?);
     Ok(remote(
@@ -182,8 +194,7 @@ fn remote<S: ObjectStore + MultipartStore>(
 }
 
 fn tap(options: &StoreOptions, counters: &Arc<Counters>) -> TapConnector {
-    let vars =
-        ["AWS_METADATA_ENDPOINT", "AWS_ENDPOINT_URL_STS", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
+    let vars = ["AWS_METADATA_ENDPOINT", "AWS_CONTAINER_CREDENTIALS_FULL_URI"];
     let host = |url: &str| Some(url.split_once("://")?.1.split('/').next()?.to_owned());
     let credential_hosts = vars.iter().filter_map(|name| host(options.var(name)?)).collect();
     TapConnector { counters: counters.clone(), credential_hosts }

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::Bucket;
 use super::backend::{Condition, Fault, Fetched, Object, Outcome, Put};
 use super::name::ObjectName;
+use super::retry::Policy;
 use crate::error::{Error, Kind, Result};
 
 /// How long a write that may not wait here waits for those before it.
@@ -24,9 +25,9 @@ impl Bucket {
     /// Writes an object when `condition` holds.
     ///
     /// A conditional write is never repeated blindly. When its answer is lost (time-out, reset, an
-    /// error of the server) the object is read back: equal bytes mean that this write happened,
-    /// since bytes written under a condition are unique; otherwise it is tried again only while the
-    /// condition can still hold.
+    /// error of the server) or it is refused, which may be the answer to a repeat of it, the object
+    /// is read back: equal bytes mean that this write happened, since bytes written under a
+    /// condition are unique; otherwise it is tried again only while the condition can still hold.
     ///
     /// With a journal that writes back, [`Put::Stored`] says that the bytes are durable here; the
     /// bucket gets them under the same condition.
@@ -95,19 +96,20 @@ impl Bucket {
         let mut lost = false;
         loop {
             match self.backend.put(name, bytes.clone(), &condition).await {
-                Ok(Put::Refused) if lost => {
-                    // The refusal may come from this write's own earlier success.
-                    return Ok(match self.settle(name, &bytes, &condition).await? {
-                        Settled::Answer(put) => put,
-                        Settled::Open => Put::Refused,
-                    });
+                // A refusal may come from this write's own success: it was lost, or something on
+                // the way sent it twice.
+                Ok(Put::Refused) => {
+                    match self.settle(name, &bytes, &condition, tries.rest()).await? {
+                        Settled::Answer(put) => return Ok(put),
+                        Settled::Open => tries.wait_after(refused_in_vain()).await?,
+                    }
                 }
                 Ok(put) => return Ok(put),
                 Err(fault) if fault.outcome == Outcome::Unknown => {
                     lost = true;
                     // The wait comes first: a write that is still under way gets time to land.
                     tries.wait_after(unsettled(&fault)).await?;
-                    match self.settle(name, &bytes, &condition).await? {
+                    match self.settle(name, &bytes, &condition, tries.rest()).await? {
                         Settled::Answer(put) => return Ok(put),
                         Settled::Open => {}
                     }
@@ -123,6 +125,7 @@ impl Bucket {
         name: &ObjectName,
         bytes: &Bytes,
         condition: &Condition,
+        policy: Policy,
     ) -> Result<Settled> {
         let unless = match condition {
             Condition::Matches(version) => Some(version),
@@ -130,11 +133,10 @@ impl Bucket {
         };
         // An object of another length is not this write, so the limit loses nothing.
         let limit_bytes = bytes.len() as u64;
-        let fetched = self
-            .policy
+        let fetched = policy
             .run(|| async {
                 match self.backend.get(name, unless, limit_bytes).await {
-                    Err(fault) if fault.error.kind() == crate::error::Kind::Integrity => Ok(None),
+                    Err(fault) if fault.error.kind() == Kind::Integrity => Ok(None),
                     other => other.map(Some),
                 }
             })
@@ -149,6 +151,13 @@ impl Bucket {
             _ => Settled::Answer(Put::Refused),
         })
     }
+}
+
+/// The fault of a store that refuses a write though its condition holds.
+fn refused_in_vain() -> Fault {
+    let error = Error::new(Kind::Unavailable, "the bucket refuses a write for now")
+        .because("it says that the object is another one, and then shows that it is not");
+    Fault { error, outcome: Outcome::NotApplied, wait: None }
 }
 
 fn unsettled(fault: &Fault) -> Fault {

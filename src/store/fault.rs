@@ -17,6 +17,14 @@ pub(super) struct Asked {
     pub(super) for_credentials: bool,
 }
 
+impl Asked {
+    /// Returns whether the service was asked that a machine in a cloud has, and others do not.
+    fn is_machine(&self) -> bool {
+        self.for_credentials
+            && (self.host.starts_with("169.254.") || self.host.starts_with("metadata."))
+    }
+}
+
 /// An answer of a server that says no.
 #[derive(Debug)]
 pub(super) struct Refusal {
@@ -28,6 +36,8 @@ pub(super) struct Refusal {
     pub(super) region: Option<String>,
     /// How long the store asks to wait.
     pub(super) wait: Option<Duration>,
+    /// What the store's clock says.
+    pub(super) date: Option<String>,
 }
 
 impl Refusal {
@@ -98,6 +108,9 @@ fn find<'a, T: StdError + 'static>(error: &'a (dyn StdError + 'static)) -> Optio
     None
 }
 
+/// What `object_store` says when the exchange of a token for keys fails beside the network.
+const TOKEN_FAULTS: [&str; 2] = ["token file", "AssumeRoleWithWebIdentity"];
+
 /// Says what `error` means for the bucket shown as `site`.
 pub(super) fn classify(error: &object_store::Error, site: &str) -> Fault {
     if let Some(refusal) = find::<Refusal>(error) {
@@ -111,9 +124,13 @@ pub(super) fn classify(error: &object_store::Error, site: &str) -> Fault {
         let told = told.because(innermost(http));
         return Fault { error: told, outcome: Outcome::Unknown, wait: None };
     }
+    let cause = innermost(error);
+    if TOKEN_FAULTS.iter().any(|text| cause.contains(text)) {
+        return no_credentials(&cause, site);
+    }
     let told =
         Error::new(Kind::Unsupported, format!("{site} answers in a way that is not understood"));
-    told.because(innermost(error)).into()
+    told.because(cause).into()
 }
 
 /// The fault of a request that got no answer in time.
@@ -124,41 +141,70 @@ pub(super) fn timed_out(site: &str, after: Duration) -> Fault {
 }
 
 fn not_reached(unreached: &Unreached, site: &str) -> Fault {
-    if unreached.asked.for_credentials {
+    // A machine without a metadata service does not answer there; any other issuer of keys should.
+    if unreached.asked.is_machine() {
         return no_credentials(unreached, site);
     }
     if unreached.cause.contains("certificate") {
-        return Error::new(Kind::Unavailable, format!("the certificate of {site} is not trusted"))
+        let who = if unreached.asked.for_credentials { "what issues its keys" } else { site };
+        return Error::new(Kind::Unavailable, format!("the certificate of {who} is not trusted"))
             .because(unreached)
             .hint("set AWS_CA_BUNDLE to the certificates of the authority that signed it")
             .into();
     }
     let outcome = match unreached.kind {
+        _ if unreached.asked.for_credentials => Outcome::NotApplied,
         HttpErrorKind::Connect => Outcome::NotApplied,
         _ => Outcome::Unknown,
     };
     let error = Error::new(Kind::Unavailable, format!("cannot reach {site}"))
         .because(unreached)
-        .hint("check the network and the endpoint (AWS_ENDPOINT_URL)");
+        .hint(format!("check the network and the endpoint ({})", said_by(site).endpoint));
     Fault { error, outcome, wait: None }
 }
 
 fn no_credentials(why: &dyn fmt::Display, site: &str) -> Fault {
     let error = Error::new(Kind::Denied, format!("there are no credentials for {site}"))
-        .because(format!("none are set, and there are none to be had from the machine: {why}"));
-    let hint = match site.split_once("://") {
-        Some(("az", _)) => {
-            "set AZURE_STORAGE_ACCOUNT_KEY, or the AZURE_ variables of a client secret"
-        }
-        Some(("gs", _)) => "set GOOGLE_APPLICATION_CREDENTIALS to the file of a service account",
-        _ => "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
-    };
-    error.hint(hint).into()
+        .because(format!("none are set, and none are to be had: {why}"));
+    error.hint(format!("set {}", said_by(site).credentials)).into()
+}
+
+/// What a person sets to reach a cloud.
+struct SaidBy {
+    credentials: &'static str,
+    endpoint: &'static str,
+    checked: &'static str,
+}
+
+/// Returns what is set for the cloud of the bucket shown as `site`.
+fn said_by(site: &str) -> SaidBy {
+    match site.split_once("://") {
+        Some(("az", _)) => SaidBy {
+            credentials: "AZURE_STORAGE_ACCOUNT_KEY, or the AZURE_ variables of a client secret",
+            endpoint: "AZURE_STORAGE_ENDPOINT",
+            checked: "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+        },
+        Some(("gs", _)) => SaidBy {
+            credentials: "GOOGLE_APPLICATION_CREDENTIALS to the file of a service account",
+            endpoint: "GOOGLE_BASE_URL",
+            checked: "the service account in GOOGLE_APPLICATION_CREDENTIALS",
+        },
+        _ => SaidBy {
+            credentials: "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
+            endpoint: "AWS_ENDPOINT_URL",
+            checked: "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile",
+        },
+    }
 }
 
 fn refused(refusal: &Refusal, site: &str) -> Fault {
-    if refusal.asked.for_credentials {
+    if refusal.asked.for_credentials && !matches!(refusal.status, 408 | 429 | 500..=599) {
         return no_credentials(refusal, site);
+    }
+    if refusal.asked.for_credentials {
+        let error = Error::new(Kind::Unavailable, format!("no credentials for {site} for now"));
+        let (error, wait) = (error.because(refusal), refusal.wait);
+        return Fault { error, outcome: Outcome::NotApplied, wait };
     }
     let outcome = match refusal.status {
         429 => Outcome::NotApplied,
@@ -197,7 +243,10 @@ fn refusal_text(refusal: &Refusal, site: &str) -> Error {
         return told(Kind::Usage, format!("{site} is in another region")).hint(hint);
     }
     if r.is(&["RequestTimeTooSkewed"]) {
-        return told(Kind::Denied, format!("{site} refused the request for its time"))
+        // Nothing is denied to anybody: what is to be saved waits for the clock.
+        let date = r.date.as_deref().unwrap_or("another time");
+        return told(Kind::Unavailable, format!("the clock of this machine is not that of {site}"))
+            .because(format!("{refusal}; its clock says {date}"))
             .hint("set the clock of this machine");
     }
     if r.is(&["ExpiredToken", "TokenRefreshRequired", "ExpiredTokenException"]) {
@@ -210,10 +259,11 @@ fn refusal_text(refusal: &Refusal, site: &str) -> Error {
         "InvalidToken",
         "AuthenticationFailed",
         "InvalidClientTokenId",
+        "AuthorizationFailure",
     ]) || r.status == 401
     {
         return told(Kind::Denied, format!("{site} does not accept the credentials"))
-            .hint("check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile");
+            .hint(format!("check {}", said_by(site).checked));
     }
     if r.status == 403 {
         return told(Kind::Denied, format!("{site} denies access")).hint(
@@ -236,7 +286,7 @@ mod tests {
     fn refusal(status: u16, code: &str) -> Refusal {
         let code = (!code.is_empty()).then(|| code.to_owned());
         let asked = Asked { host: "h".into(), for_credentials: false };
-        Refusal { asked, status, code, region: None, wait: None }
+        Refusal { asked, status, code, region: None, wait: None, date: None }
     }
 
     fn fault(status: u16, code: &str) -> (Kind, Outcome) {

@@ -25,8 +25,11 @@ pub enum DirectorySync {
 /// `Debug` shows the names of the variables that it took over, never their values.
 #[derive(Clone)]
 pub struct StoreOptions {
-    /// The URL of a server that is not the cloud's own, as in `http://127.0.0.1:8333`.
+    /// The URL of a server that is not the cloud's own, as in `http://127.0.0.1:8333`; it wins over
+    /// the cloud's own variables.
     pub endpoint: Option<String>,
+    /// The same when neither [`Self::endpoint`] nor a variable of the cloud says it.
+    pub endpoint_else: Option<String>,
     /// The region of the bucket; `us-east-1` when neither this nor the profile says it.
     pub region: Option<String>,
     /// Whether the bucket's name goes into the path (`true`) or the host name (`false`) of a URL.
@@ -65,6 +68,7 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             endpoint: None,
+            endpoint_else: None,
             region: None,
             path_style: None,
             profile: None,
@@ -90,13 +94,18 @@ impl StoreOptions {
             vars.filter(|(name, value)| taken(name) && !value.is_empty()).collect();
         let first = |names: &[&str]| names.iter().find_map(|n| vars.get(*n).cloned());
         Self {
-            endpoint: first(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]),
             region: first(&["AWS_REGION", "AWS_DEFAULT_REGION"]),
             profile: first(&["AWS_PROFILE"]),
             ca_bundle: first(&["AWS_CA_BUNDLE"]).map(Into::into),
             vars: Vars(vars),
             ..Self::default()
         }
+    }
+
+    /// Returns the endpoint; `vars` are the cloud's own variables for it, the strongest first.
+    pub(super) fn endpoint_of(&self, vars: &[&str]) -> Option<&str> {
+        let said = || vars.iter().find_map(|name| self.var(name));
+        self.endpoint.as_deref().or_else(said).or(self.endpoint_else.as_deref())
     }
 
     pub(super) fn var(&self, name: &str) -> Option<&str> {
@@ -130,14 +139,20 @@ mod tests {
 
     #[test]
     fn the_s3_endpoint_and_the_region_win_over_the_general_ones() {
-        let o = from(&[
+        let mut o = from(&[
             ("AWS_ENDPOINT_URL", "http://a"),
             ("AWS_ENDPOINT_URL_S3", "http://b"),
             ("AWS_DEFAULT_REGION", "x"),
             ("AWS_REGION", "y"),
             ("PATH", "/bin"),
         ]);
-        assert_eq!((o.endpoint.as_deref(), o.region.as_deref()), (Some("http://b"), Some("y")));
+        let s3 = ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"];
+        assert_eq!((o.endpoint_of(&s3), o.region.as_deref()), (Some("http://b"), Some("y")));
+        assert_eq!(o.endpoint_of(&["AZURE_ENDPOINT"]), None);
+        o.endpoint_else = Some("http://c".to_owned());
+        assert_eq!((o.endpoint_of(&s3), o.endpoint_of(&[])), (Some("http://b"), Some("http://c")));
+        o.endpoint = Some("http://d".to_owned());
+        assert_eq!((o.endpoint_of(&s3), o.endpoint_of(&[])), (Some("http://d"), Some("http://d")));
         assert_eq!(o.var("PATH"), None);
         assert_eq!(from(&[("AWS_REGION", "")]).region, None);
     }

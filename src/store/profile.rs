@@ -60,7 +60,8 @@ impl Profile {
         self.settings.get(setting).map(String::as_str)
     }
 
-    /// Returns the keys of the profile, if it has some.
+    /// Returns the keys of the profile, if it has some. A token that can be exchanged for keys is
+    /// among the [settings](Self::get).
     ///
     /// # Errors
     /// [`Kind::Unsupported`] when the profile gets its keys in a way that is not served.
@@ -70,6 +71,9 @@ impl Profile {
         {
             let token = self.get("aws_session_token").map(str::to_owned);
             return Ok(Some(AccessKeys { id: id.to_owned(), secret: secret.to_owned(), token }));
+        }
+        if self.get("web_identity_token_file").is_some() {
+            return Ok(None);
         }
         for way in ["sso_session", "sso_start_url", "credential_process", "source_profile"] {
             if self.get(way).is_some() {

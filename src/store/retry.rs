@@ -57,6 +57,12 @@ pub(super) struct Tries {
 }
 
 impl Tries {
+    /// Returns the policy for what is a part of this operation: it ends when this one would.
+    pub(super) fn rest(&self) -> Policy {
+        let total = self.policy.total.saturating_sub(self.started.elapsed());
+        Policy { total, ..self.policy }
+    }
+
     /// Waits before the next try.
     ///
     /// # Errors

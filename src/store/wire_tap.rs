@@ -65,8 +65,10 @@ impl std::error::Error for PageTooLong {}
 impl HttpService for Tap {
     async fn call(&self, request: HttpRequest) -> Result<HttpResponse, HttpError> {
         let host = request.uri().authority().map(ToString::to_string).unwrap_or_default();
-        let is_list = is_list(&request);
-        let for_credentials = is_credential_host(&host) || self.credential_hosts.contains(&host);
+        let (is_list, is_batch) = (is_list(&request), is_batch(&request));
+        let for_credentials = is_credential_host(&host)
+            || self.credential_hosts.contains(&host)
+            || is_exchange(&request);
         if !for_credentials {
             self.count(&request, is_list);
         }
@@ -78,6 +80,7 @@ impl HttpService for Tap {
         let status = response.status().as_u16();
         match status {
             200..=299 if is_list => bounded_page(response).await,
+            200..=299 if is_batch => batch_answer(asked, response).await,
             200..=299 | 304 | 412 => Ok(response),
             _ => refused(asked, status, response).await,
         }
@@ -93,6 +96,7 @@ impl Tap {
             "GET" => &c.get,
             "HEAD" => &c.head,
             "DELETE" => &c.delete,
+            "POST" if is_batch(request) => &c.delete,
             _ => &c.put,
         });
     }
@@ -104,6 +108,13 @@ fn is_list(request: &HttpRequest) -> bool {
         && query.split('&').any(|q| q == "list-type=2" || q == "comp=list")
 }
 
+/// Returns whether this is Azure's way to remove objects: a request that carries requests. Here it
+/// carries one.
+fn is_batch(request: &HttpRequest) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    request.method().as_str() == "POST" && query.split('&').any(|q| q == "comp=batch")
+}
+
 /// Returns whether requests to `host` are for credentials, not for the bucket.
 fn is_credential_host(host: &str) -> bool {
     let name = host.split(':').next().unwrap_or_default();
@@ -112,6 +123,12 @@ fn is_credential_host(host: &str) -> bool {
         || name == "metadata.google.internal"
         || name == "oauth2.googleapis.com"
         || name.starts_with("login.microsoftonline.")
+}
+
+/// Returns whether this exchanges a token for keys: many servers do that where the bucket is.
+fn is_exchange(request: &HttpRequest) -> bool {
+    let query = request.uri().query().unwrap_or_default();
+    request.method().as_str() == "POST" && query.starts_with("Action=AssumeRole")
 }
 
 /// Reads at most `limit` bytes; the flag says whether that was all.
@@ -138,6 +155,31 @@ async fn bounded_page(response: HttpResponse) -> Result<HttpResponse, HttpError>
     }
 }
 
+/// Takes the answer out of the answer: the one request that a batch carried may be refused.
+async fn batch_answer(asked: Asked, response: HttpResponse) -> Result<HttpResponse, HttpError> {
+    let (parts, body) = response.into_parts();
+    let (text, _) = read_some(body, REFUSAL_LEN_MAX_BYTES).await?;
+    if let Some((status, code)) = carried(&String::from_utf8_lossy(&text)) {
+        let refusal = Refusal { asked, status, code, region: None, wait: None, date: None };
+        if !refusal.is_about_the_object() {
+            return Err(HttpError::new(HttpErrorKind::Unknown, refusal));
+        }
+    }
+    Ok(HttpResponse::from_parts(parts, text.into()))
+}
+
+/// Returns status and error code of the answer that a batch carries, when it says no.
+fn carried(text: &str) -> Option<(u16, Option<String>)> {
+    let answer = text.split_once("\nHTTP/1.1 ")?.1;
+    let status = answer.get(..3)?.parse().ok().filter(|status| *status >= 400)?;
+    let header = |line: &str| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("x-ms-error-code").then(|| value.trim().to_owned())
+    };
+    let code = answer.lines().skip(1).take_while(|line| !line.is_empty()).find_map(header);
+    Some((status, code.filter(|code| is_word(code))))
+}
+
 async fn refused(
     asked: Asked,
     status: u16,
@@ -148,6 +190,7 @@ async fn refused(
     let region = header("x-amz-bucket-region");
     let wait = header("retry-after").and_then(|s| s.parse().ok()).map(Duration::from_secs);
     let header_code = header("x-ms-error-code");
+    let date = header("date").filter(|date| is_date(date));
     let (parts, body) = response.into_parts();
     // The status decides; a body that breaks off only takes the code away.
     let text =
@@ -155,7 +198,7 @@ async fn refused(
     let shown = String::from_utf8_lossy(&text);
     let code = element(&shown, "Code").or(header_code);
     let region = region.or_else(|| element(&shown, "Region"));
-    let refusal = Refusal { asked, status, code, region, wait };
+    let refusal = Refusal { asked, status, code, region, wait, date };
     if refusal.is_about_the_object() {
         return Ok(HttpResponse::from_parts(parts, text.into()));
     }
@@ -166,8 +209,19 @@ async fn refused(
 fn element(xml: &str, name: &str) -> Option<String> {
     let from = xml.split_once(&format!("<{name}>"))?.1;
     let text = from.split_once("</")?.0.trim();
+    is_word(text).then(|| text.to_owned())
+}
+
+/// Returns whether `text` may be shown: letters, digits and a few signs, not many.
+fn is_word(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
-    (!text.is_empty() && text.len() <= 64 && text.bytes().all(plain)).then(|| text.to_owned())
+    !text.is_empty() && text.len() <= 64 && text.bytes().all(plain)
+}
+
+/// Returns whether `text` is like `Mon, 23 Nov 2026 06:00:00 GMT`.
+fn is_date(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b' ' | b',' | b':' | b'-');
+    text.len() <= 40 && text.bytes().all(plain)
 }
 
 #[cfg(test)]
@@ -184,6 +238,26 @@ mod tests {
         assert_eq!(element("<Code>", "Code"), None);
         assert_eq!(element("<Code></Code>", "Code"), None);
         assert_eq!(element(&format!("<Code>{}</Code>", "x".repeat(65)), "Code"), None);
+    }
+
+    #[test]
+    fn a_batch_is_refused_as_the_request_that_it_carries() {
+        let answer = |status: &str, header: &str| {
+            format!(
+                "--b\r\nContent-Type: application/http\r\nContent-ID: 0\r\n\r\n\
+                 HTTP/1.1 {status}\r\n{header}\r\nServer: x\r\n\r\nbody\r\n--b--\r\n"
+            )
+        };
+        assert_eq!(carried(&answer("202 Accepted", "x-ms-version: 1")), None);
+        let busy = Some((503, Some("ServerBusy".to_owned())));
+        assert_eq!(carried(&answer("503 Busy", "X-Ms-Error-Code: ServerBusy")), busy);
+        assert_eq!(carried(&answer("403 No", "x-ms-error-code: <b>")), Some((403, None)));
+        assert_eq!(carried(&answer("404 Gone", "a: b")), Some((404, None)));
+        for no_answer in
+            ["", "HTTP/1.1 503", "\nHTTP/1.1 ", "\nHTTP/1.1 5", "\nHTTP/1.1 \u{e4}\u{e4}"]
+        {
+            assert_eq!(carried(no_answer), None, "{no_answer}");
+        }
     }
 
     #[test]

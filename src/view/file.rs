@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -14,6 +15,7 @@ use super::stream::Stream;
 use super::{Access, Attr, Handle, Ino, NodeKind, SetAttr, View, locked};
 use crate::clock::now_unix_ns;
 use crate::error::{Error, Kind, Result};
+use crate::record::Located;
 
 /// The bytes that a node holds, while it is in use.
 #[derive(Default)]
@@ -54,6 +56,14 @@ impl Writing {
     }
 }
 
+/// A draft that is kept among the rejected texts, as it was after so many changes.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) id: String,
+    pub(super) edits: u64,
+    pub(super) since: Instant,
+}
+
 /// The part of a node that only files use.
 #[derive(Default)]
 pub(super) struct FileState {
@@ -66,6 +76,12 @@ pub(super) struct FileState {
     is_mtime_set: AtomicBool,
     /// The record version that the kernel's cache was filled from.
     pub(super) shown: Mutex<Option<[u8; 32]>>,
+    /// The text of this file that is kept because it could not be committed.
+    pub(super) kept: Mutex<Option<Kept>>,
+    /// Whether the text was refused when it was committed last: trying again cannot help.
+    pub(super) is_refused: AtomicBool,
+    /// The record of a new file whose name could not be added, or may have been.
+    pub(super) made: Mutex<Option<Located>>,
     /// What stood under the name of a new file, when that was taken away just before.
     pub(super) returning: Mutex<Option<Gone>>,
 }
@@ -394,7 +410,7 @@ impl View {
             && let Err(e) = self.save(node, true).await
         {
             tracing::warn!(kind = ?e.kind(), "a file could not be committed when it was closed");
-            if is_refusal(e.kind()) {
+            if node.file.is_refused.load(Ordering::Relaxed) {
                 self.reject(node).await;
             }
         }
@@ -432,7 +448,7 @@ impl View {
 }
 
 /// Says whether trying again cannot help.
-fn is_refusal(kind: Kind) -> bool {
+pub(super) fn is_refusal(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::Denied

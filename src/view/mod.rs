@@ -19,18 +19,23 @@ mod save;
 mod plan;
 mod returning;
 mod aside;
+mod conflict;
+mod removal;
 mod entries;
 mod rename;
 mod policy;
 mod local;
 mod xattr;
+mod history;
+mod restore;
+mod rejected;
 mod overtaken;
 mod status;
 mod path;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -42,8 +47,10 @@ use file::OpenFile;
 use listing::OpenFolder;
 use node::{Node, Stands, Tree};
 
+pub use history::{History, PastVersion, RemovedName};
 pub use path::Saved;
 pub use policy::Rewrapped;
+pub use rejected::{RejectedText, RejectedTexts, TEXTS_LEN_MAX_BYTES, TEXTS_MAX};
 pub use status::Status;
 
 /// A number for a file or folder within one mount; 1 is the root. Never reused.
@@ -216,6 +223,12 @@ pub struct View {
     records: Arc<Records>,
     options: ViewOptions,
     rules: Rules,
+    /// How this workstation is called in the names of conflict copies.
+    device: String,
+    /// Records that wait in the journal, whose names are looked at once the bucket has them.
+    unchecked: Mutex<HashMap<RecordId, (Located, node::Spot)>>,
+    /// Where texts that cannot be committed outlive the mount.
+    rejected: OnceLock<Arc<RejectedTexts>>,
     tree: Mutex<Tree>,
     files: Mutex<HashMap<Handle, Arc<OpenFile>>>,
     folders: Mutex<HashMap<Handle, Arc<OpenFolder>>>,
@@ -249,6 +262,9 @@ impl View {
             records,
             options,
             rules: Rules::builtin(),
+            device: conflict::device_name(),
+            unchecked: Mutex::default(),
+            rejected: OnceLock::new(),
             tree: Mutex::new(Tree::new(Node::root(Stands::Directory { located, policy }))),
             files: Mutex::default(),
             folders: Mutex::default(),
@@ -256,6 +272,12 @@ impl View {
             invalidations,
             receiver: Mutex::new(Some(receiver)),
         }))
+    }
+
+    /// Keeps every text that cannot be committed there from now on, so that its author finds it
+    /// when the drive is gone. The first place that is named stays.
+    pub fn keep_rejected_in(&self, texts: RejectedTexts) {
+        let _ = self.rejected.set(Arc::new(texts));
     }
 
     /// Looks up what writing in the root takes, so that it can be done off-line too.
@@ -306,15 +328,16 @@ impl View {
         Space { total_bytes: PIB, free_bytes: PIB, files: 1 << 32 }
     }
 
-    /// Commits everything that was written, and writes the high-water marks.
+    /// Commits everything that was written, and writes the high-water marks. A text whose `close`
+    /// failed is among it, though no program has it open any more.
     ///
     /// # Errors
     /// The first failure; everything else was tried too.
     pub async fn drain(&self) -> Result<()> {
-        let open: Vec<Arc<OpenFile>> = locked(&self.files).values().cloned().collect();
         let mut result = Ok(());
-        for file in open {
-            result = result.and(self.save(&file.node, true).await);
+        let unsaved = locked(&self.tree).unsaved();
+        for node in unsaved {
+            result = result.and(self.save(&node, true).await);
         }
         result = result.and(self.settle_all_removals().await);
         result.and(self.write_state())
@@ -323,7 +346,13 @@ impl View {
     /// Waits until the bucket has what waits in the journal, as long as it answers and for `limit`
     /// at most; returns the number of writes that it does not have.
     pub async fn drain_journal(&self, limit: Duration) -> usize {
-        let left = self.records.realm().bucket().drain_journal(limit).await;
+        let mut left = self.records.realm().bucket().drain_journal(limit).await;
+        if let Err(error) = self.check_committed().await {
+            tracing::warn!(%error, "it is not known whether all names are still there");
+        } else {
+            // What came back is committed by the journal too.
+            left = self.records.realm().bucket().drain_journal(limit).await;
+        }
         if let Err(error) = self.write_state() {
             tracing::warn!(%error, "the local state cannot be written");
         }

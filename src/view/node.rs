@@ -176,6 +176,14 @@ impl Tree {
         self.nodes.values().filter(|n| n.kind == NodeKind::Directory).cloned().collect()
     }
 
+    /// Returns every file with a text that no commit has, the oldest first.
+    pub(super) fn unsaved(&self) -> Vec<Arc<Node>> {
+        let is_dirty = |n: &&Arc<Node>| n.kind == NodeKind::File && n.file.is_dirty();
+        let mut unsaved: Vec<_> = self.nodes.values().filter(is_dirty).cloned().collect();
+        unsaved.sort_unstable_by_key(|n| n.ino);
+        unsaved
+    }
+
     /// Adds a node that stands for nothing in the bucket yet.
     pub(super) fn add(&mut self, kind: NodeKind, spot: Spot, stands: Stands) -> Arc<Node> {
         let ino = Ino(self.next);

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::draft::Text;
-use super::folder::{Edit, place_of};
+use super::folder::place_of;
 use super::node::{Node, Stands};
 use super::save::{Onto, Pending};
 use super::sight::Rendered;
 use super::{Ino, Invalidation, View, locked};
-use crate::error::Result;
+use crate::error::{Kind, Result};
 use crate::record::directory::Entry;
 use crate::record::{
     DIRECTORY_PROFILE, Located, ObjectName, Overtaken, PolicyRef, Record, RecordId,
@@ -81,18 +81,40 @@ impl View {
         base: Option<&Arc<Record>>,
         mine: &Arc<Record>,
     ) -> Result<()> {
+        let is_removed = self.records.is_removed_in(mine, policy).await?;
+        let now = self.records.load(located, policy, Duration::ZERO).await?;
+        if !is_removed && self.records.is_removed_in(&now, policy).await? {
+            self.revive_record(located, policy).await?;
+        }
         let clashes = self.records.merge_names(located, policy, base, mine).await?;
-        let adds: Vec<Edit> = clashes
-            .into_iter()
-            .map(|(name, entry)| Edit::Add { name: self.conflict_name(&name), entry })
-            .collect();
-        if !adds.is_empty() {
-            tracing::warn!(folder = %located.record, "conflict copies were made");
-            for added in self.records.edit_names(located, policy, &adds).await? {
-                added?;
+        if !clashes.is_empty() {
+            let folder = self.find_folder(located.record).await?;
+            for (name, entry) in clashes {
+                let of = self.standing(&folder, &name).await?;
+                self.add_copy(&folder, &name, entry, of).await?;
+            }
+        }
+        if is_removed {
+            // It was removed here while somebody made a file in it, or something else in it.
+            match self.records.close_directory(located, policy).await {
+                Err(e) if e.kind() == Kind::NotEmpty => {
+                    self.revive_record(located, policy).await?;
+                }
+                closed => closed?,
             }
         }
         Ok(())
+    }
+
+    /// Brings a folder back that was removed, as [`View::revive`] does, wherever it was.
+    async fn revive_record(&self, located: Located, policy: &PolicyRef) -> Result<()> {
+        let known = locked(&self.tree).find(located.record);
+        if let Some(folder) = known {
+            return self.revive(&folder).await;
+        }
+        self.records.reopen_directory(located, policy).await?;
+        let parent = self.find_folder(located.birth).await?;
+        self.add_removed(&parent, located).await
     }
 
     async fn merge_file(
@@ -110,9 +132,10 @@ impl View {
         let seen = self.sight_of(mine.clone(), policy).await?;
         let mtime_unix_ns = seen.mtime_unix_ns();
         let pending = Pending { text, base, edits: 0, mtime_unix_ns, is_mtime_set: false };
+        let found = self.find_name(located.record).await?;
         match self.save_onto(located, policy, &pending).await? {
-            Onto::Done(_) => Ok(()),
-            Onto::Conflict => self.keep_beside(located, policy, &pending).await,
+            Onto::Done(record) => self.keep_named_anywhere(&record).await,
+            Onto::Conflict => self.keep_beside(located, policy, found, &pending).await,
         }
     }
 
@@ -145,22 +168,35 @@ impl View {
         &self,
         located: Located,
         policy: &PolicyRef,
+        found: Option<(Arc<Node>, Vec<u8>)>,
         pending: &Pending,
     ) -> Result<()> {
-        let (folder, name) = match self.find_name(located.record).await? {
+        let (folder, name) = match found {
             Some(found) => found,
             // The record was taken away meanwhile: the text goes where it was made.
-            None => (self.find_folder(located.birth).await?, format!("{}", located.record).into()),
+            None => (self.find_folder(located.birth).await?, b"recovered".to_vec()),
         };
         let (place, _) = place_of(&folder)?;
         let copy = Located { birth: place.record, record: RecordId::random() };
         let record = self.create_record(copy, policy, &name, pending).await?;
         let entry = Entry { located: copy, profile: record.head.profile, policy: None };
-        let name = self.conflict_name(&name);
-        self.edit(&folder, Edit::Add { name: name.clone(), entry }).await?;
+        let version = match &pending.base {
+            Some(base) => base.record.version(),
+            None => self.records.load(located, policy, Duration::MAX).await?.version(),
+        };
+        let of = Some((located.record, version));
+        let name = self.add_copy(&folder, &name, entry, of).await?;
         self.invalidate(Invalidation::Entry { parent: folder.ino, name });
-        tracing::warn!(record = %copy.record, "a conflict copy was made");
         Ok(())
+    }
+
+    /// As [`View::keep_named`], for a record that need not be in use.
+    pub(super) async fn keep_named_anywhere(&self, record: &Record) -> Result<()> {
+        if let Some((folder, name)) = self.find_name(record.located.record).await? {
+            return self.keep_named_at(&folder, &name, record, Duration::ZERO).await;
+        }
+        let folder = self.find_folder(record.located.birth).await?;
+        self.add_removed(&folder, record.located).await
     }
 
     /// Finds the folder and the name of a record: where it was seen last, or anywhere.
@@ -179,7 +215,7 @@ impl View {
     }
 
     /// Finds a folder by its record; the root, when there is none any more.
-    async fn find_folder(&self, record: RecordId) -> Result<Arc<Node>> {
+    pub(super) async fn find_folder(&self, record: RecordId) -> Result<Arc<Node>> {
         let found = self.walk(|place, _| (place.record == record).then_some(())).await?;
         match found {
             Some((folder, ())) => Ok(folder),

@@ -44,7 +44,10 @@ impl View {
         let (Some(current), Text::Memory(bytes)) = (current, &pending.text) else {
             return self.plan_whole(policy, record, pending).await;
         };
-        let base = pending.base.as_deref().unwrap_or(current);
+        // What an earlier save of this workstation made of the base is the base of this one, though
+        // the answer to that save was lost.
+        let is_old = |base: &&Rendered| !self.records.was_tried(&base.record, record);
+        let base = pending.base.as_deref().filter(is_old).unwrap_or(current);
         if base.format == FormatId::Opaque && self.commands(policy, FormatId::Opaque).await? {
             // It may have become a record that can be cut.
             let is_clash =
@@ -123,11 +126,11 @@ fn combine(base: &Rendered, current: &Rendered, changed: &mut BTreeMap<Slot, Sec
     })
 }
 
-fn contents(record: &Record, slot: Slot) -> Vec<&Content> {
+pub(super) fn contents(record: &Record, slot: Slot) -> Vec<&Content> {
     parts_of(record, slot).iter().map(|p| &p.content).collect()
 }
 
-fn write_of(
+pub(super) fn write_of(
     format: FormatId,
     slot: Slot,
     text: &SectionText,

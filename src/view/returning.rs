@@ -9,7 +9,6 @@ use crate::error::Result;
 use crate::record::directory::Entry;
 use crate::record::{Located, PolicyRef, Record, RecordId};
 use std::sync::Arc;
-use std::time::Duration;
 
 struct Backup {
     parent: Ino,
@@ -37,21 +36,27 @@ impl View {
         let record = match self.save_onto(located, &policy, pending).await? {
             Onto::Done(record) => record,
             Onto::Conflict => {
-                self.save_conflict(node, &policy, pending).await?;
+                self.save_conflict(node, located, &policy, pending).await?;
                 return Ok(None);
             }
         };
         if let Some(backup) = backup {
             self.save_backup(backup, &policy).await?;
         }
-        let now = self.entry(folder, name, Duration::MAX).await?;
-        if now.is_none_or(|e| e.located != located) {
-            let entry =
-                Entry { located, profile: record.head.profile, policy: gone.entry.policy.clone() };
-            self.edit(folder, Edit::Put { name: name.to_vec(), entry }).await?;
+        let entry = Entry { profile: record.head.profile, ..gone.entry.clone() };
+        let mut name = name.to_vec();
+        let max_age = self.look_at(folder, &name, located);
+        match self.entry(folder, &name, max_age).await? {
+            Some(now) if now == entry => {}
+            // Another workstation made a file of that name: both stay.
+            Some(now) if now.located != located => {
+                let of = self.standing(folder, &name).await?;
+                name = Box::pin(self.add_copy(folder, &name, entry, of)).await?;
+            }
+            Some(_) | None => self.edit(folder, Edit::Put { name: name.clone(), entry }).await?,
         }
         locked(&self.tree).unbind(located.record);
-        self.settle(node, folder, name, located, policy);
+        self.settle(node, folder, &name, located, policy);
         Ok(Some(record))
     }
 

@@ -19,7 +19,7 @@ use crate::record::{Committed, Located, PolicyRef, Record, RecordId};
 /// A longer text is one opaque section: cutting it would need it in memory several times.
 pub(super) const CUT_MAX_BYTES: u64 = super::draft::MEMORY_MAX_BYTES;
 /// How often a save is made again on top of somebody else's.
-const TRIES_MAX: u32 = 16;
+pub(super) const TRIES_MAX: u32 = 16;
 
 /// A text to be committed, and the state that it was taken in.
 pub(super) struct Pending {
@@ -44,7 +44,14 @@ impl View {
     /// program behind it has written anything.
     pub(super) async fn save(&self, node: &Arc<Node>, is_last: bool) -> Result<()> {
         let work = node.file.work.lock().await;
-        self.save_held(node, is_last, &work).await
+        let saved = Box::pin(self.save_held(node, is_last, &work)).await;
+        match saved {
+            Ok(()) => {
+                self.note_saved(node).await;
+                Ok(())
+            }
+            Err(e) => Box::pin(self.keep_unsaved(node, e)).await,
+        }
     }
 
     /// As [`View::save`], for whoever holds the file's work lock already.
@@ -149,14 +156,21 @@ impl View {
             return came_back;
         }
         let (located, policy) = place_of(&folder)?;
-        let located = Located { birth: located.record, record: RecordId::random() };
-        let record = match self.create_record(located, &policy, &name, pending).await {
+        let new = Located { birth: located.record, record: RecordId::random() };
+        let made = locked(&node.file.made).filter(|made| made.birth == located.record);
+        let located = made.unwrap_or(new);
+        let created = match made {
+            Some(_) => self.save_onto_made(located, &policy, pending).await,
+            None => self.create_record(located, &policy, &name, pending).await,
+        };
+        let record = match created {
             Err(e) if e.kind() == Kind::Denied && self.is_stand_in(&folder, &name).await? => {
                 node.set_stands(Stands::Local);
                 return Ok(None);
             }
-            made => made?,
+            created => created?,
         };
+        *locked(&node.file.made) = Some(located);
         let entry = Entry { located, profile: record.head.profile, policy: None };
         let added =
             self.edit(&folder, Edit::Add { name: name.clone(), entry: entry.clone() }).await;
@@ -164,15 +178,28 @@ impl View {
             Ok(()) => name,
             // Another workstation made the same name first: both texts stay.
             Err(e) if e.kind() == Kind::Exists => {
-                let name = self.conflict_name(&name);
-                self.edit(&folder, Edit::Add { name: name.clone(), entry }).await?;
-                tracing::warn!(record = %located.record, "a conflict copy was made");
-                name
+                let of = self.standing(&folder, &name).await?;
+                Box::pin(self.add_copy(&folder, &name, entry, of)).await?
             }
             Err(e) => return Err(e),
         };
+        *locked(&node.file.made) = None;
         self.settle(node, &folder, &name, located, policy);
         Ok(Some(record))
+    }
+
+    /// Saves onto the record that an earlier save of a new file made, when that could not add its
+    /// name, or does not know whether it did.
+    async fn save_onto_made(
+        &self,
+        located: Located,
+        policy: &PolicyRef,
+        pending: &Pending,
+    ) -> Result<Arc<Record>> {
+        match self.save_onto(located, policy, pending).await? {
+            Onto::Done(record) => Ok(record),
+            Onto::Conflict => Err(Error::new(Kind::Conflict, "the new file was changed by others")),
+        }
     }
 
     /// Lets a node that was only here stand for a record.
@@ -220,30 +247,15 @@ impl View {
     ) -> Result<Option<Arc<Record>>> {
         match self.save_onto(located, policy, pending).await? {
             Onto::Done(record) => {
-                self.note_profile(node, &record).await?;
+                Box::pin(self.keep_named(node, &record)).await?;
                 Ok(Some(record))
             }
             Onto::Conflict => {
-                self.save_conflict(node, policy, pending).await?;
+                Box::pin(self.save_conflict(node, located, policy, pending)).await?;
                 self.invalidate(Invalidation::Inode(node.ino));
                 Ok(None)
             }
         }
-    }
-
-    /// Keeps a record's profile in its folder's table up to date: the listing is decided by it.
-    async fn note_profile(&self, node: &Node, record: &Record) -> Result<()> {
-        let Spot { parent, name } = node.spot();
-        let folder = self.node(parent)?;
-        let entry = self.entry(&folder, &name, Duration::MAX).await?;
-        let Some(entry) = entry.filter(|e| e.located == record.located) else {
-            return Ok(());
-        };
-        if entry.profile == record.head.profile {
-            return Ok(());
-        }
-        let entry = Entry { profile: record.head.profile, ..entry };
-        self.edit(&folder, Edit::Put { name, entry }).await
     }
 
     pub(super) async fn save_onto(
@@ -279,7 +291,9 @@ impl View {
             .hint("save again"))
     }
 
-    /// Merges a text into the record that an entry stands for, as when a file is renamed over it.
+    /// Merges a text into the record that a name stands for, as when a file is renamed over it;
+    /// returns that. When the name stands for another record meanwhile the text goes into that one,
+    /// and when it was taken away it comes back.
     pub(super) async fn replace_text(
         &self,
         entry: &Entry,
@@ -287,17 +301,30 @@ impl View {
         name: &[u8],
         text: Text,
         (mtime_unix_ns, is_mtime_set): (i64, bool),
-    ) -> Result<()> {
+    ) -> Result<Entry> {
         let (_, policy) = place_of(folder)?;
         let pending = Pending { text, base: None, edits: 0, mtime_unix_ns, is_mtime_set };
-        match self.save_onto(entry.located, &policy, &pending).await? {
-            Onto::Done(record) if record.head.profile != entry.profile => {
-                let entry = Entry { profile: record.head.profile, ..entry.clone() };
-                self.edit(folder, Edit::Put { name: name.to_vec(), entry }).await
+        let mut entry = entry.clone();
+        for _ in 0..TRIES_MAX {
+            let Onto::Done(record) = self.save_onto(entry.located, &policy, &pending).await? else {
+                return Err(Error::new(Kind::Conflict, "the record was changed by others"));
+            };
+            let named = Entry { profile: record.head.profile, ..entry };
+            let max_age = self.look_at(folder, name, named.located);
+            match self.entry(folder, name, max_age).await? {
+                Some(now) if now == named => return Ok(named),
+                Some(now) if now.located != named.located && now.is_directory() => {
+                    return Err(Error::new(Kind::IsDirectory, "the new name is a folder's"));
+                }
+                Some(now) if now.located != named.located => entry = now,
+                Some(_) | None => {
+                    let name = name.to_vec();
+                    self.edit(folder, Edit::Put { name, entry: named.clone() }).await?;
+                    return Ok(named);
+                }
             }
-            Onto::Done(_) => Ok(()),
-            Onto::Conflict => Err(Error::new(Kind::Conflict, "the record was changed by others")),
         }
+        Err(Error::new(Kind::Conflict, "the name is changed by others all the time"))
     }
 
     /// Sets the time of a file whose text is committed.

@@ -54,6 +54,13 @@ impl Seen {
         times.map(|p| p.extent.mtime_unix_ns).max().unwrap_or(0)
     }
 
+    /// Returns the version of the record which the newest change of what the user sees has made.
+    pub(super) fn changed_in(&self) -> u64 {
+        let record = &self.record;
+        let visible = self.open.iter().flat_map(|(slot, _)| parts_of(record, *slot));
+        visible.map(|p| record.vouching(p).version).max().unwrap_or(0)
+    }
+
     /// Returns the one long section of an opaque file, when that is an object of its own.
     pub(super) fn external(&self) -> Option<(&Part, &Arc<Opened>)> {
         let (slot, opened) = self.open.first().filter(|_| self.format == FormatId::Opaque)?;

@@ -9,8 +9,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use chartfs::store::{Bucket, Location, StoreOptions};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
+
+pub(crate) mod http;
+
+use http::{Reply, Request, error, query_value, read_request, xml};
 
 /// What happens to one request instead of a proper answer.
 #[derive(Clone, Debug)]
@@ -33,9 +37,28 @@ pub(crate) enum Fault {
     ApplyLate,
     /// Never answered.
     Hang,
+    /// Applied, and never answered.
+    ApplyThenHang,
     /// Answered with half of the body.
     HalfBody,
+    /// Applied; the answer says that its body is shorter than it is.
+    ShortBody,
+    /// A read is answered with what stood there before.
+    Stale,
+    /// Applied twice; the second answer is given.
+    Twice,
+    /// Applied and answered; applied again some time later.
+    TwiceLate(Duration),
+    /// Never answered; applied some time later.
+    Late(Duration),
+    /// Applied; the answer names another version.
+    WrongTag,
+    /// Not applied; to be tried again after these seconds.
+    Throttle(u16, u64),
 }
+
+/// Decides what happens to each request while there is no script.
+pub(crate) type Chooser = Box<dyn FnMut(&Request) -> Fault + Send>;
 
 #[derive(Default)]
 pub(crate) struct State {
@@ -45,6 +68,11 @@ pub(crate) struct State {
     pub(crate) ignore_if_match: bool,
     pub(crate) list_page_len: usize,
     late: Option<(String, Vec<u8>)>,
+    pub(crate) chooser: Option<Chooser>,
+    /// What every object was before it was replaced; `None` when there was none.
+    older: BTreeMap<String, Option<Vec<u8>>>,
+    /// How many requests are still to be applied some time later.
+    underway: usize,
     /// Requests that are kept waiting, by method and key, and how many wait.
     held: BTreeSet<(String, String)>,
     waiting: usize,
@@ -60,21 +88,6 @@ pub(crate) struct FakeS3 {
     pub(crate) state: Arc<Mutex<State>>,
     pub(crate) address: SocketAddr,
     changed: Arc<tokio::sync::Notify>,
-}
-
-struct Request {
-    method: String,
-    key: String,
-    query: String,
-    headers: BTreeMap<String, String>,
-    body: Vec<u8>,
-}
-
-struct Reply {
-    status: u16,
-    headers: Vec<String>,
-    body: Vec<u8>,
-    with_body: bool,
 }
 
 pub(crate) fn etag(bytes: &[u8]) -> String {
@@ -181,10 +194,7 @@ impl FakeS3 {
                 stream.write_all(&error(403, "AccessDenied").bytes()).await.ok()?;
                 continue;
             }
-            let fault = {
-                let mut state = self.state.lock().unwrap();
-                state.script.pop_front().unwrap_or(Fault::None)
-            };
+            let fault = self.choose(&request);
             let reply = match fault {
                 Fault::None => self.apply(&request),
                 Fault::Status(status, code) => error(status, code),
@@ -211,15 +221,81 @@ impl FakeS3 {
                     self.state.lock().unwrap().late = Some((request.key, request.body));
                     return None;
                 }
+                Fault::ApplyThenHang => {
+                    self.apply(&request);
+                    std::future::pending().await
+                }
                 Fault::HalfBody => {
                     let mut bytes = self.apply(&request).bytes();
                     bytes.truncate(bytes.len() - 1);
                     stream.write_all(&bytes).await.ok()?;
                     return None;
                 }
+                Fault::ShortBody => {
+                    let mut reply = self.apply(&request);
+                    reply.body.truncate(reply.body.len() / 2);
+                    reply
+                }
+                Fault::Stale => self.state.lock().unwrap().get_older(&request),
+                Fault::Twice => {
+                    self.apply(&request);
+                    self.apply(&request)
+                }
+                Fault::TwiceLate(after) => {
+                    let reply = self.apply(&request);
+                    self.apply_later(request, after);
+                    reply
+                }
+                Fault::Late(after) => {
+                    self.apply_later(request, after);
+                    std::future::pending().await
+                }
+                Fault::WrongTag => self.apply(&request).with_tag("\"0123456789abcdef\""),
+                Fault::Throttle(status, seconds) => {
+                    let mut reply = error(status, "SlowDown");
+                    reply.headers.push(format!("Retry-After: {seconds}"));
+                    reply
+                }
             };
             stream.write_all(&reply.bytes()).await.ok()?;
         }
+    }
+
+    fn choose(&self, request: &Request) -> Fault {
+        let mut state = self.state.lock().unwrap();
+        let chooser = &mut state.chooser;
+        let chosen = chooser.as_mut().map_or(Fault::None, |choose| choose(request));
+        state.script.pop_front().unwrap_or(chosen)
+    }
+
+    /// Applies a request some time later, whatever its client does meanwhile.
+    fn apply_later(&self, request: Request, after: Duration) {
+        self.state.lock().unwrap().underway += 1;
+        let server = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            server.apply(&request);
+            server.state.lock().unwrap().underway -= 1;
+            server.changed.notify_waiters();
+        });
+    }
+
+    /// Waits until nothing is to be applied any more.
+    pub(crate) async fn wait_applied(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.state.lock().unwrap().underway == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
+    /// Starts a server that holds these objects.
+    pub(crate) async fn start_with(objects: BTreeMap<String, Vec<u8>>) -> Self {
+        let fake = Self::start().await;
+        fake.state.lock().unwrap().objects = objects;
+        fake
     }
 
     fn apply(&self, r: &Request) -> Reply {
@@ -265,8 +341,20 @@ impl State {
                 Some(_) => {}
             }
         }
-        self.objects.insert(r.key.clone(), r.body.clone());
+        let older = self.objects.insert(r.key.clone(), r.body.clone());
+        self.older.insert(r.key.clone(), older);
         Reply::new(200, vec![format!("ETag: {}", etag(&r.body))], Vec::new())
+    }
+
+    /// Answers a read as it would have been answered before the last write.
+    fn get_older(&mut self, r: &Request) -> Reply {
+        let Some(older) = self.older.get(&r.key).cloned() else { return self.get(r) };
+        let now = self.objects.remove(&r.key);
+        self.objects.extend(older.map(|bytes| (r.key.clone(), bytes)));
+        let reply = self.get(r);
+        self.objects.remove(&r.key);
+        self.objects.extend(now.map(|bytes| (r.key.clone(), bytes)));
+        reply
     }
 
     fn get(&self, r: &Request) -> Reply {
@@ -335,71 +423,6 @@ impl State {
             "<CompleteMultipartUploadResult><ETag>{tag}</ETag></CompleteMultipartUploadResult>"
         ))
     }
-}
-
-impl Reply {
-    fn new(status: u16, headers: Vec<String>, body: Vec<u8>) -> Self {
-        Self { status, headers, body, with_body: true }
-    }
-
-    fn bytes(&self) -> Vec<u8> {
-        let mut head = format!("HTTP/1.1 {} X\r\n", self.status);
-        for header in &self.headers {
-            head.extend([header.as_str(), "\r\n"]);
-        }
-        if self.status != 304 {
-            let length = format!("Content-Length: {}\r\n", self.body.len());
-            head.push_str(&length);
-        }
-        let mut bytes = (head + "\r\n").into_bytes();
-        if self.with_body {
-            bytes.extend_from_slice(&self.body);
-        }
-        bytes
-    }
-}
-
-fn xml(text: &str) -> Reply {
-    Reply::new(200, vec!["Content-Type: application/xml".to_owned()], text.as_bytes().to_vec())
-}
-
-fn error(status: u16, code: &str) -> Reply {
-    let body = format!("<Error><Code>{code}</Code><Message>m</Message></Error>");
-    Reply::new(status, Vec::new(), body.into_bytes())
-}
-
-fn query_value<'a>(query: &'a str, name: &str) -> &'a str {
-    query.split('&').find_map(|q| q.strip_prefix(name)?.strip_prefix('=')).unwrap_or_default()
-}
-
-async fn read_request(stream: &mut TcpStream) -> Option<Request> {
-    let mut read = Vec::new();
-    let end = loop {
-        if let Some(at) = read.windows(4).position(|w| w == b"\r\n\r\n") {
-            break at;
-        }
-        if stream.read_buf(&mut read).await.ok()? == 0 {
-            return None;
-        }
-    };
-    let head = String::from_utf8(read[..end].to_vec()).unwrap();
-    let mut lines = head.split("\r\n");
-    let mut first = lines.next()?.split(' ');
-    let (method, target) = (first.next()?.to_owned(), first.next()?);
-    let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let headers: BTreeMap<_, _> = lines
-        .filter_map(|l| l.split_once(": "))
-        .map(|(k, v)| (k.to_ascii_lowercase(), v.to_owned()))
-        .collect();
-    let length = headers.get("content-length").map_or(0, |l| l.parse().unwrap());
-    let mut body = read[end + 4..].to_vec();
-    while body.len() < length {
-        if stream.read_buf(&mut body).await.ok()? == 0 {
-            return None;
-        }
-    }
-    let key = path.trim_start_matches("/bucket").trim_start_matches('/').to_owned();
-    Some(Request { method, key, query: query.to_owned(), headers, body })
 }
 
 /// Opens the bucket `bucket` at `endpoint`, with short waits.

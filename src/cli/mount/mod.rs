@@ -155,7 +155,10 @@ fn serve(session: &Session, plan: Plan, ready: impl FnOnce()) -> Result<()> {
         let records = open_drive(session, &plan.location, plan.credential, holder).await?;
         let daemon_pid = Some(std::process::id());
         let options = ViewOptions { attr_ttl: plan.attr_ttl, daemon_pid, ..ViewOptions::default() };
-        View::of(Arc::new(records), options).await
+        let texts = super::rejected::open_texts(session, records.keyring().clone())?;
+        let view = View::of(Arc::new(records), options).await?;
+        view.keep_rejected_in(texts);
+        Ok::<_, Error>(view)
     })?;
     let mount = Mount {
         view,

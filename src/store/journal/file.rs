@@ -137,16 +137,15 @@ impl JournalFile {
     pub(super) fn open(path: &Path) -> Result<(Self, Vec<(u64, Entry)>)> {
         let mut builder = Database::builder();
         builder.set_cache_size(PAGES_BYTES);
-        let file = builder.create(path).map_err(|e| match e {
+        let mut file = builder.create(path).map_err(|e| match e {
             redb::DatabaseError::DatabaseAlreadyOpen => {
                 Error::new(Kind::Conflict, "the journal is in use")
                     .because("another chartfs has this realm mounted with the same credential")
             }
-            e => Error::damaged("the journal cannot be opened").because(e).hint(
-                "it holds what is not in the bucket yet: keep the file, restore it from a backup, \
-                 or move it away to go on without what is in it",
-            ),
+            e => damaged(e),
         })?;
+        // What is wrong with it is to be found now, and not in the middle of the work.
+        file.check_integrity().map_err(damaged)?;
         let entries = read_entries(&file)?;
         let file = Arc::new(file);
         let (writer, requests) = mpsc::channel();
@@ -312,6 +311,13 @@ impl Tables<'_> {
         self.bases.remove(seq).map_err(broken)?;
         self.parts.retain_in((seq, 0)..=(seq, u32::MAX), |_, _| false).map_err(broken)
     }
+}
+
+fn damaged(e: impl std::fmt::Display) -> Error {
+    Error::damaged("the journal cannot be opened").because(e).hint(
+        "it holds what is not in the bucket yet: keep the file, restore it from a backup, or move \
+         it away to go on without what is in it",
+    )
 }
 
 fn broken(e: impl std::fmt::Display) -> Error {

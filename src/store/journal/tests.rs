@@ -206,9 +206,15 @@ async fn a_write_that_the_bucket_has_from_before_a_crash_is_not_made_twice() {
         put(&bucket, "r/a", "two", Condition::Matches(one)).await.unwrap();
         put(&bucket, "r/new", "new", Condition::Absent).await.unwrap();
     }
+    while Bucket::count_journal(&journal).is_err() {
+        tokio::task::yield_now().await;
+    }
     std::fs::copy(&journal, &saved).unwrap();
     site.unplug(false);
     assert_eq!(site.bucket().await.drain_journal(LIMIT).await, 0);
+    while Bucket::count_journal(&journal).is_err() {
+        tokio::task::yield_now().await;
+    }
     // The journal as it was before anything was sent: a power cut took its last commits.
     std::fs::copy(&saved, &journal).unwrap();
     let bucket = site.bucket().await;

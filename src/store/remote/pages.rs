@@ -65,17 +65,22 @@ pub(super) struct StreamedPages {
     below: Path,
     last: Option<Path>,
     metas: Option<BoxStream<'static, object_store::Result<ObjectMeta>>>,
+    ended: bool,
 }
 
 impl StreamedPages {
     pub(super) fn new(remote: Remote, below: Path) -> Self {
-        Self { remote, below, last: None, metas: None }
+        Self { remote, below, last: None, metas: None, ended: false }
     }
 }
 
 #[async_trait]
 impl Pages for StreamedPages {
     async fn next(&mut self) -> Attempt<Option<Vec<Listed>>> {
+        // A stream that has ended may not be asked again.
+        if self.ended {
+            return Ok(None);
+        }
         let (remote, below) = (&self.remote, Some(&self.below).filter(|b| !b.as_ref().is_empty()));
         let metas = self.metas.get_or_insert_with(|| match &self.last {
             Some(last) => remote.store.list_with_offset(below, last),
@@ -88,7 +93,10 @@ impl Pages for StreamedPages {
                 Err(fault) => Err(fault),
             };
             match next {
-                Ok(None) => break,
+                Ok(None) => {
+                    self.ended = true;
+                    break;
+                }
                 Ok(Some(meta)) => {
                     page.extend(remote.listed(&meta)?);
                     self.last = Some(meta.location);
