@@ -39,18 +39,37 @@ pub(crate) type Tree = BTreeMap<String, What>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Opens (and empties) the file, writes the text, closes.
-    Put { name: String, text: u64 },
+    Put {
+        name: String,
+        text: u64,
+    },
     /// Writes the text over the old one, cuts the rest off, syncs; then closes.
-    Patch { name: String, text: u64 },
-    Rename { from: String, to: String },
-    Unlink { name: String },
-    MakeFolder { name: String },
-    RemoveFolder { name: String },
+    Patch {
+        name: String,
+        text: u64,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
+    Unlink {
+        name: String,
+    },
+    MakeFolder {
+        name: String,
+    },
+    RemoveFolder {
+        name: String,
+    },
     /// Renames a file to the name of its backup, which is no record: until a new text comes, a
     /// crash brings the old one back.
-    TakeAway { name: String },
+    TakeAway {
+        name: String,
+    },
     /// Removes that backup.
-    DropBackup { name: String },
+    DropBackup {
+        name: String,
+    },
 }
 
 impl Step {
@@ -80,15 +99,20 @@ impl Step {
     pub(crate) fn outcomes(&self, before: &Tree) -> Vec<Tree> {
         let mut trees = vec![before.clone(), self.after(before)];
         if let Self::Rename { from, to } = self
-            && before.contains_key(to)
+            && (before.contains_key(to) || folder_of(from) != folder_of(to))
         {
-            // The text is in the record that stood there, and the name that it came from goes next.
+            // The text is in the record that stood there, or the name in the other folder, and the
+            // name that it came from goes next.
             let mut both = before.clone();
             both.insert(to.clone(), before[from]);
             trees.push(both);
         }
         trees
     }
+}
+
+fn folder_of(name: &str) -> Option<&str> {
+    name.rsplit_once('/').map(|(folder, _)| folder)
 }
 
 /// Which names a writer works on.
