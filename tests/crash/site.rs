@@ -99,11 +99,13 @@ impl Site {
 
     /// Where writers keep their logs: another file system, where there is one.
     pub(crate) fn logs(&self) -> tempfile::TempDir {
-        let shared = Path::new("/dev/shm");
-        if shared.is_dir() && self.work.path().starts_with("/tmp") {
-            return tempfile::tempdir_in(shared).unwrap();
+        use std::os::unix::fs::MetadataExt;
+        let device = |path: &Path| fs::metadata(path).map(|m| m.dev()).ok();
+        let memory = Path::new("/dev/shm");
+        match device(memory) {
+            Some(here) if device(&self.root) != Some(here) => tempfile::tempdir_in(memory).unwrap(),
+            _ => tempfile::tempdir().unwrap(),
         }
-        tempfile::tempdir().unwrap()
     }
 
     fn url(&self) -> String {
@@ -184,7 +186,7 @@ impl Site {
     pub(crate) fn lose(&self, with_marks: bool) {
         remove_all(&self.root.join("cache"), &|_| true);
         if with_marks {
-            remove_all(&self.root.join("state"), &|name| name.ends_with(".marks"));
+            remove_all(&self.root.join("state"), &|name| name.contains(".marks"));
         }
     }
 

@@ -10,7 +10,7 @@ use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Mutex, PoisonError};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use nix::errno::Errno;
@@ -25,7 +25,7 @@ use super::super::backend::{
 use super::super::name::ObjectName;
 use super::super::options::DirectorySync;
 use super::lock::Locks;
-use super::temp::Temp;
+use super::temp::{Temp, later_than, time_of};
 use crate::error::{Error, Kind, Result};
 
 /// The directory that the bucket keeps for itself; no object name begins with a dot.
@@ -369,25 +369,6 @@ fn holds(condition: &Condition, current: Option<&FileStat>) -> bool {
         Condition::Absent => current.is_none(),
         Condition::Matches(version) => current.is_some_and(|stat| version_of(stat) == *version),
         Condition::Always => true,
-    }
-}
-
-fn time_of(stat: &FileStat) -> (i64, i64) {
-    (stat.st_mtime, stat.st_mtime_nsec)
-}
-
-/// Returns the time of now, or the nanosecond after that of the object to be replaced.
-fn later_than(current: Option<&FileStat>) -> TimeSpec {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = TimeSpec::from(now);
-    let Some(stat) = current else { return now };
-    let before = time_of(stat);
-    if (now.tv_sec(), now.tv_nsec()) > before {
-        return now;
-    }
-    match before {
-        (seconds, 999_999_999) => TimeSpec::new(seconds.saturating_add(1), 0),
-        (seconds, nanoseconds) => TimeSpec::new(seconds, nanoseconds + 1),
     }
 }
 

@@ -8,7 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::Mode;
+use nix::sys::stat::{FileStat, Mode};
+use nix::sys::time::TimeSpec;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 
 use super::disk::{Disk, failed};
@@ -47,5 +48,25 @@ impl Drop for Temp {
     fn drop(&mut self) {
         // After a rename there is nothing of this name left, which is as good.
         let _ = unlinkat(self.directory.as_fd(), self.name.as_str(), UnlinkatFlags::NoRemoveDir);
+    }
+}
+
+/// Returns when a file was changed, in seconds and nanoseconds.
+pub(super) fn time_of(stat: &FileStat) -> (i64, i64) {
+    (stat.st_mtime, stat.st_mtime_nsec)
+}
+
+/// Returns the time of now, or the nanosecond after that of the object to be replaced.
+pub(super) fn later_than(current: Option<&FileStat>) -> TimeSpec {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let now = TimeSpec::from(now);
+    let Some(stat) = current else { return now };
+    let before = time_of(stat);
+    if (now.tv_sec(), now.tv_nsec()) > before {
+        return now;
+    }
+    match before {
+        (seconds, 999_999_999) => TimeSpec::new(seconds.saturating_add(1), 0),
+        (seconds, nanoseconds) => TimeSpec::new(seconds, nanoseconds + 1),
     }
 }
