@@ -102,7 +102,7 @@ impl Filesystem for Adapter {
         uid: Option<u32>,
         gid: Option<u32>,
         size: Option<u64>,
-        _atime: Option<TimeOrNow>,
+        atime: Option<TimeOrNow>,
         mtime: Option<TimeOrNow>,
         _ctime: Option<SystemTime>,
         fh: Option<FileHandle>,
@@ -112,7 +112,8 @@ impl Filesystem for Adapter {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let change = or_reply!(self.requested_change((mode, uid, gid), size, mtime), reply);
+        let times = (atime, mtime);
+        let change = or_reply!(self.requested_change((mode, uid, gid), size, times), reply);
         let operation = self.commit("setattr").touching(ino);
         let (view, ino, send) = (Arc::clone(&self.view), Ino(ino.0), self.send_attr());
         let handle = fh.map(|fh| Handle(fh.0));

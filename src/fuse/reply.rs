@@ -29,13 +29,12 @@ impl Owner {
 
 /// Encodes attributes.
 pub(super) fn attributes(attr: &Attr, owner: Owner) -> FileAttr {
-    let mtime = system_time(attr.mtime);
     FileAttr {
         ino: INodeNo(attr.ino.0),
         size: attr.size_bytes,
         blocks: attr.size_bytes.div_ceil(512),
-        atime: mtime,
-        mtime,
+        atime: system_time(attr.atime),
+        mtime: system_time(attr.mtime),
         ctime: system_time(attr.ctime),
         crtime: UNIX_EPOCH,
         kind: file_type(attr.kind),
@@ -56,6 +55,7 @@ pub(super) fn absent(owner: Owner) -> FileAttr {
         ino: Ino(0),
         kind: NodeKind::File,
         size_bytes: 0,
+        atime: epoch,
         mtime: epoch,
         ctime: epoch,
         mode: 0,
@@ -168,6 +168,7 @@ mod tests {
             ino: Ino(7),
             kind: NodeKind::File,
             size_bytes: 513,
+            atime: epoch,
             mtime: epoch,
             ctime: epoch,
             mode: 0o4755,

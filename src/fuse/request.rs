@@ -57,15 +57,15 @@ impl Adapter {
         &self,
         (mode, uid, gid): (Option<u32>, Option<u32>, Option<u32>),
         size_bytes: Option<u64>,
-        mtime: Option<TimeOrNow>,
+        (atime, mtime): (Option<TimeOrNow>, Option<TimeOrNow>),
     ) -> Answer<SetAttr> {
         let foreign_uid = uid.is_some_and(|u| u != self.owner.uid);
         let foreign_gid = gid.is_some_and(|g| g != self.owner.gid);
         if foreign_uid || foreign_gid || mode.is_some_and(|m| m & 0o7000 != 0) {
             return Err(Errno::EPERM);
         }
-        let mtime = mtime.map(reply::set_time);
-        Ok(SetAttr { size_bytes, mtime, mode: mode.map(permission_bits) })
+        let (atime, mtime) = (atime.map(reply::set_time), mtime.map(reply::set_time));
+        Ok(SetAttr { size_bytes, atime, mtime, mode: mode.map(permission_bits) })
     }
 
     /// Refuses new work while the mount is being taken down.
@@ -87,7 +87,7 @@ pub(super) async fn create(
     if flags & libc::O_TRUNC == 0 || attr.size_bytes == 0 {
         return Ok((attr, opened));
     }
-    let cut = SetAttr { size_bytes: Some(0), mtime: None, mode: None };
+    let cut = SetAttr { size_bytes: Some(0), ..SetAttr::default() };
     match view.set_attr(attr.ino, Some(opened.handle), cut).await {
         Ok(attr) => Ok((attr, opened)),
         Err(e) => {

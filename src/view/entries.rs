@@ -1,10 +1,8 @@
 //! Names that come and go: folders are made and removed, files unlinked.
 
 use super::folder::{Edit, Gone, Overlay, place_of};
-use super::listing::attr_with;
 use super::node::{Node, Stands};
 use super::{Attr, Ino, View, locked};
-use crate::clock::now_unix_ns;
 use crate::error::{Error, Kind, Result};
 use crate::record::directory::{Entry, check_name};
 use crate::record::{DIRECTORY_PROFILE, Located, PolicyRef, RecordId, Sight};
@@ -35,7 +33,7 @@ impl View {
         node.set_mode(mode);
         folder.forget_attr();
         locked(&self.tree).refer(&node);
-        Ok(attr_with(&node, 0, now_unix_ns()))
+        self.attr_of(&node).await
     }
 
     /// Removes an empty folder.
@@ -118,6 +116,7 @@ impl View {
             folder.folder.set_overlay(name, Overlay::Gone(gone));
         }
         node.set_stands(stands);
+        folder.change_names();
     }
 
     async fn unlink_record(
@@ -170,6 +169,7 @@ impl View {
     ) {
         let gone = Gone { entry, since: Instant::now(), is_removal, moved_to };
         folder.folder.set_overlay(name, Overlay::Gone(gone));
+        folder.change_names();
     }
 
     /// Removes the names that were taken away longer ago than `grace` and did not come back.

@@ -309,25 +309,29 @@ impl View {
         change: SetAttr,
     ) -> Result<Attr> {
         let node = self.node(ino)?;
-        if let Some(mode) = change.mode {
-            node.set_mode(mode);
-        }
-        if node.kind == NodeKind::Directory {
-            if let Some(mtime) = change.mtime {
-                self.set_folder_mtime(&node, mtime.to_unix_ns()).await?;
-            }
-            return self.attr_of(&node).await;
-        }
         if let Some(len) = change.size_bytes {
             self.check_change(&node).await?;
             self.change(&node, |draft| draft.set_len(len)).await?;
         }
         if let Some(mtime) = change.mtime {
-            self.set_mtime(&node, mtime.to_unix_ns()).await?;
+            if node.kind == NodeKind::Directory {
+                self.set_folder_mtime(&node, mtime.to_unix_ns()).await?;
+            } else {
+                self.set_mtime(&node, mtime.to_unix_ns()).await?;
+            }
         }
         // truncate(2) has no handle whose close would commit.
         if change.size_bytes.is_some() && handle.is_none() {
             self.save(&node, true).await?;
+        }
+        if let Some(mode) = change.mode {
+            node.set_mode(mode);
+        }
+        if let Some(atime) = change.atime {
+            node.set_atime(atime);
+        }
+        if change.mode.is_some() || change.atime.is_some() || change.mtime.is_some() {
+            node.note_change(self.attr_of(&node).await?.mtime);
         }
         self.attr_of(&node).await
     }

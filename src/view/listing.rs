@@ -195,7 +195,9 @@ impl View {
     ) -> Result<i64> {
         let record = self.records.load(located, policy, max_age).await?;
         let names = self.records.open_slot(&record, NAMES_SLOT).await?.unwrap_or_default();
-        Ok(names.iter().map(|p| p.extent.mtime_unix_ns).max().unwrap_or(0))
+        let changed = names.iter().map(|p| p.extent.mtime_unix_ns).max().filter(|t| *t != 0);
+        // A new folder was never written: its time is when it was made.
+        Ok(changed.unwrap_or(record.statement.time_unix_ns))
     }
 
     /// Opens a folder for listing.
@@ -322,14 +324,13 @@ impl View {
 
 /// Makes the attributes of a node.
 pub(super) fn attr_with(node: &Node, size_bytes: u64, mtime_unix_ns: i64) -> Attr {
-    let time = Time::from_unix_ns(mtime_unix_ns);
-    Attr {
-        ino: node.ino,
-        kind: node.kind,
-        size_bytes,
-        mtime: time,
-        ctime: time,
-        mode: node.mode(),
-        nlink: if node.kind == NodeKind::Directory { 2 } else { 1 },
-    }
+    let mtime = Time::from_unix_ns(mtime_unix_ns);
+    let (atime, ctime) = node.times(mtime);
+    let nlink = match node.stands() {
+        Stands::Directory { .. } => 2,
+        Stands::Removed => 0,
+        Stands::Record { .. } | Stands::Fresh | Stands::Local => 1,
+    };
+    let (ino, kind, mode) = (node.ino, node.kind, node.mode());
+    Attr { ino, kind, size_bytes, atime, mtime, ctime, mode, nlink }
 }

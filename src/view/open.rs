@@ -139,6 +139,7 @@ impl View {
             *locked(&node.file.returning) = Some(gone);
         }
         folder.folder.set_overlay(name, Overlay::Here(node.ino));
+        folder.change_names();
         node
     }
 

@@ -118,6 +118,7 @@ impl View {
         }
         self.drop_overlay_here(way, node);
         way.to.folder.set_overlay(&way.to_name, Overlay::Here(node.ino));
+        way.to.change_names();
         let spot = Spot { parent: way.to.ino, name: way.to_name.clone() };
         locked(&self.tree).move_to(node, spot);
         if is_local_name(&way.to_name) {
@@ -137,6 +138,7 @@ impl View {
         if let Some(gone) = locked(&node.file.returning).take() {
             way.from.folder.set_overlay(&way.from_name, Overlay::Gone(gone));
         }
+        way.from.change_names();
     }
 
     /// A file that was written beside a record takes its name: its text is merged into the record.
@@ -260,6 +262,7 @@ impl View {
         node.file.hold_text(text);
         self.take_away(&way.from, &way.from_name, entry, is_removal, None);
         way.to.folder.set_overlay(&way.to_name, Overlay::Here(node.ino));
+        way.to.change_names();
         let spot = Spot { parent: way.to.ino, name: way.to_name.clone() };
         locked(&self.tree).move_to(node, spot);
         Ok(())

@@ -120,7 +120,8 @@ impl Drive {
         written.expect("the other workstation writes");
     }
 
-    fn root(&self) -> (Located, PolicyRef) {
+    /// Returns where the root lives, and the policy in force in it.
+    pub(crate) fn root(&self) -> (Located, PolicyRef) {
         let state = self.view.records().realm().state();
         let root = RecordId(state.root_record);
         let policy = PolicyRef { hash: state.root_policy, patient: None };
@@ -152,6 +153,11 @@ impl Drive {
         let located = self.located(name);
         self.server().hold("GET", located.object().as_str());
         self.view.records().forget(located.record);
+    }
+
+    /// Holds the answers to reads of the record of `name` in the root.
+    pub(crate) fn hold_answers(&self, name: &str) {
+        self.server().hold_answers("GET", self.located(name).object().as_str());
     }
 
     /// Holds every commit of the record of `name` in the root.
