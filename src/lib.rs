@@ -19,5 +19,6 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod clock;
+mod date;
 pub mod wire;
 pub mod error;

@@ -12,7 +12,6 @@ use clap::{Args, Parser, Subcommand};
 
 mod report;
 mod out;
-mod date;
 mod session;
 mod secrets;
 mod input;
@@ -27,6 +26,8 @@ mod ls;
 mod cat;
 mod get;
 mod put;
+mod history;
+mod restore;
 mod import;
 mod mount;
 mod umount;
@@ -37,6 +38,7 @@ mod completions;
 mod version;
 mod man;
 
+use crate::date;
 use report::{Exit, Failure, Outcome, report, usage_error};
 use session::{LogTo, Session, start_log};
 
@@ -96,6 +98,8 @@ enum Command {
     Cat(cat::CatArgs),
     Get(get::GetArgs),
     Put(put::PutArgs),
+    History(history::HistoryArgs),
+    Restore(restore::RestoreArgs),
     Import(import::ImportArgs),
     Mount(mount::MountArgs),
     Umount(umount::UmountArgs),
@@ -145,6 +149,8 @@ fn run(args: impl IntoIterator<Item = OsString>) -> Outcome {
         Command::Cat(args) => cat::run(args, &session()?),
         Command::Get(args) => get::run(args, &session()?),
         Command::Put(args) => put::run(args, &session()?),
+        Command::History(args) => history::run(args, &session()?),
+        Command::Restore(args) => restore::run(args, &session()?),
         Command::Import(args) => import::run(args, &session()?),
         Command::Mount(args) => mount::run(args, &quiet()?),
         Command::Umount(args) => umount::run(args),

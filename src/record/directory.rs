@@ -7,15 +7,18 @@
 //!
 //! Bytes of a leaf: node u8 = 0 | count u32 | count × (name (short) | record 16 | birth 16 |
 //! profile u8 | policy u8: 0 inherited, 1 own | own: policy 32, patient (short)), ascending by
-//! name; none at all when it is empty. Bytes of an inner table: node u8 = 1 | hash key 16 | 16 ×
-//! (record 16 | birth 16).
+//! name; none at all when it is empty. What a leaf remembers stands before it (see `past`). Bytes
+//! of an inner table: node u8 = 1 | hash key 16 | 16 × (record 16 | birth 16).
 
 use std::collections::BTreeMap;
 
+use super::past::{Leaf, REMOVED_MAX};
 use super::{DIRECTORY_PROFILE, Located, PolicyRef, RecordId};
 use crate::error::{Error, Kind, Result};
 use crate::key::hash;
 use crate::wire::{Reader, Writer};
+
+pub use super::edit::Edit;
 
 /// The slot of the names; above every slot of a file.
 pub const NAMES_SLOT: u16 = 1024;
@@ -36,8 +39,12 @@ const LEAF: u8 = 0;
 const INNER: u8 = 1;
 const ENTRY_LEN_MIN: usize = 2 + 1 + 16 + 16 + 2;
 const ENTRY_LEN_MAX: usize = 2 + NAME_LEN_MAX_BYTES + 16 + 16 + 2 + 32 + 2 + 63;
+/// Beside the leaf: node, two flags, the older table, two counts; a removal, and a copy.
+const PAST_LEN_MAX: usize =
+    1 + 2 + 72 + 4 + REMOVED_MAX * (8 + 32 + ENTRY_LEN_MAX) + ENTRIES_MAX * (16 + 16 + 8);
 /// The longest table, in bytes.
-pub const TABLE_LEN_MAX_BYTES: u64 = (1 + 4 + ENTRIES_MAX * ENTRY_LEN_MAX) as u64;
+pub const TABLE_LEN_MAX_BYTES: u64 =
+    (PAST_LEN_MAX + 1 + 4 + ENTRIES_MAX * ENTRY_LEN_MAX) as u64;
 
 /// What a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,104 +79,9 @@ pub struct Inner {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Node {
     /// The names themselves.
-    Leaf(Table),
+    Leaf(Leaf),
     /// Where the names are.
     Inner(Box<Inner>),
-}
-
-/// A change of a directory.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Edit {
-    /// Adds a name that must not exist.
-    Add {
-        /// The name.
-        name: Vec<u8>,
-        /// What it stands for.
-        entry: Entry,
-    },
-    /// Adds a name, or lets it stand for something else.
-    Put {
-        /// The name.
-        name: Vec<u8>,
-        /// What it stands for.
-        entry: Entry,
-    },
-    /// Takes a name away that stands for this record.
-    Remove {
-        /// The name.
-        name: Vec<u8>,
-        /// What it must stand for.
-        record: RecordId,
-    },
-    /// Gives what a name stands for another name, in the place of whatever has that.
-    Rename {
-        /// The old name.
-        from: Vec<u8>,
-        /// The new name.
-        to: Vec<u8>,
-        /// What the old name must stand for.
-        record: RecordId,
-    },
-    /// Lets two names change places.
-    Exchange {
-        /// One name.
-        one: Vec<u8>,
-        /// The other.
-        other: Vec<u8>,
-    },
-}
-
-pub(super) fn missing() -> Error {
-    Error::new(Kind::NotFound, "the name is not there any more")
-}
-
-impl Edit {
-    /// Makes the change in one leaf that has all the names concerned.
-    ///
-    /// # Errors
-    /// `Exists`, `NotFound`; then the table is as it was.
-    pub fn apply(&self, table: &mut Table) -> Result<()> {
-        match self {
-            Self::Add { name, .. } if table.0.contains_key(name) => {
-                return Err(Error::new(Kind::Exists, "the name exists already"));
-            }
-            Self::Add { name, entry } | Self::Put { name, entry } => {
-                table.0.insert(name.clone(), entry.clone());
-            }
-            Self::Remove { name, record } => {
-                table.0.get(name).filter(|e| e.located.record == *record).ok_or_else(missing)?;
-                table.0.remove(name);
-            }
-            Self::Rename { from, to, record } => {
-                table.0.get(from).filter(|e| e.located.record == *record).ok_or_else(missing)?;
-                let entry = table.0.remove(from).ok_or_else(missing)?;
-                table.0.insert(to.clone(), entry);
-            }
-            Self::Exchange { one, other } => {
-                let first = table.0.get(one).cloned().ok_or_else(missing)?;
-                let second = table.0.get(other).cloned().ok_or_else(missing)?;
-                table.0.insert(one.clone(), second);
-                table.0.insert(other.clone(), first);
-            }
-        }
-        Ok(())
-    }
-
-    /// Returns the names that the change concerns.
-    pub(super) fn names(&self) -> [&[u8]; 2] {
-        match self {
-            Self::Add { name, .. } | Self::Put { name, .. } | Self::Remove { name, .. } => {
-                [name, name]
-            }
-            Self::Rename { from, to, .. } => [from, to],
-            Self::Exchange { one, other } => [one, other],
-        }
-    }
-
-    /// Says whether the table before is to be kept: something in it would be lost otherwise.
-    pub fn keeps_history(&self) -> bool {
-        !matches!(self, Self::Add { .. })
-    }
 }
 
 impl Inner {
@@ -202,7 +114,7 @@ impl Node {
     /// `NoSpace` when a leaf has too many entries.
     pub fn encode(&self) -> Result<Vec<u8>> {
         match self {
-            Self::Leaf(table) => table.encode(),
+            Self::Leaf(leaf) => leaf.encode(),
             Self::Inner(inner) => {
                 let mut w = Writer::new();
                 w.u8(INNER).bytes(&inner.key);
@@ -220,7 +132,7 @@ impl Node {
     /// `Integrity` when they are no table; `Unsupported` for a kind of node that is not known.
     pub fn decode(bytes: &[u8]) -> Result<Self> {
         if bytes.first() != Some(&INNER) {
-            return Table::decode(bytes).map(Self::Leaf);
+            return Leaf::decode(bytes).map(Self::Leaf);
         }
         let mut r = Reader::new(&bytes[1..], "a directory");
         let key = r.array()?;
@@ -268,15 +180,7 @@ impl Table {
         let mut w = Writer::new();
         w.u8(LEAF).u32(u32::try_from(self.0.len()).expect("limited above"));
         for (name, e) in &self.0 {
-            w.short(name).bytes(&e.located.record.0).bytes(&e.located.birth.0).u8(e.profile);
-            match &e.policy {
-                None => w.u8(0),
-                Some(policy) => {
-                    w.u8(1);
-                    policy.write(&mut w);
-                    &mut w
-                }
-            };
+            write_entry(&mut w, name, e);
         }
         Ok(w.into_bytes())
     }
@@ -300,29 +204,49 @@ impl Table {
         }
         let mut entries = BTreeMap::new();
         for _ in 0..count {
-            let name = r.short(NAME_LEN_MAX_BYTES)?;
-            if check_name(name).is_err() {
-                return Err(r.bad("a name in it cannot be one"));
-            }
-            if entries.last_key_value().is_some_and(|(last, _): (&Vec<u8>, _)| **last >= *name) {
+            let (name, entry) = read_entry(&mut r)?;
+            if entries.last_key_value().is_some_and(|(last, _)| *last >= name) {
                 return Err(r.bad("its names are not in order"));
             }
-            let (record, birth) = (RecordId(r.array()?), RecordId(r.array()?));
-            let profile = r.u8()?;
-            let policy = match r.u8()? {
-                0 => None,
-                1 => Some(PolicyRef::read(&mut r)?),
-                _ => return Err(r.bad("an entry has an unknown policy")),
-            };
-            if policy.is_some() && profile != DIRECTORY_PROFILE {
-                return Err(r.bad("a file in it has a policy of its own"));
-            }
-            let located = Located { birth, record };
-            entries.insert(name.to_vec(), Entry { located, profile, policy });
+            entries.insert(name, entry);
         }
         r.finish()?;
         Ok(Self(entries))
     }
+}
+
+/// Appends one entry: name (short) | record 16 | birth 16 | profile u8 | policy.
+pub(super) fn write_entry(w: &mut Writer, name: &[u8], e: &Entry) {
+    w.short(name).bytes(&e.located.record.0).bytes(&e.located.birth.0).u8(e.profile);
+    match &e.policy {
+        None => {
+            w.u8(0);
+        }
+        Some(policy) => {
+            w.u8(1);
+            policy.write(w);
+        }
+    }
+}
+
+/// Takes what [`write_entry`] appended.
+pub(super) fn read_entry(r: &mut Reader<'_>) -> Result<(Vec<u8>, Entry)> {
+    let name = r.short(NAME_LEN_MAX_BYTES)?;
+    if check_name(name).is_err() {
+        return Err(r.bad("a name in it cannot be one"));
+    }
+    let (record, birth) = (RecordId(r.array()?), RecordId(r.array()?));
+    let profile = r.u8()?;
+    let policy = match r.u8()? {
+        0 => None,
+        1 => Some(PolicyRef::read(r)?),
+        _ => return Err(r.bad("an entry has an unknown policy")),
+    };
+    if policy.is_some() && profile != DIRECTORY_PROFILE {
+        return Err(r.bad("a file in it has a policy of its own"));
+    }
+    let located = Located { birth, record };
+    Ok((name.to_vec(), Entry { located, profile, policy }))
 }
 
 #[cfg(test)]

@@ -11,6 +11,8 @@
 
 pub mod format;
 pub mod directory;
+mod edit;
+pub mod past;
 pub mod head;
 pub mod marks;
 pub mod meta;
@@ -25,6 +27,7 @@ mod capsules;
 pub mod external;
 pub mod check;
 mod names;
+mod history;
 
 use std::collections::HashMap;
 use std::fmt;

@@ -11,10 +11,12 @@ use lru::LruCache;
 use super::commit::{Body, Committed, SlotWrite};
 use super::directory::{
     Edit, Entry, Inner, NAMES_SLOT, Node, SHARDS, SPLIT_ABOVE, TABLE_LEN_MAX_BYTES, TRIE_DEPTH_MAX,
-    Table, missing,
+    Table,
 };
+use super::edit::missing;
 use super::format::Measure;
 use super::open::Sight;
+use super::past::{Conflict, KeptTable, Leaf, Past, Stamp};
 use super::{DIRECTORY_PROFILE, Located, PolicyRef, Record, RecordId, Records};
 use crate::clock;
 use crate::error::{Error, Kind, Result};
@@ -59,9 +61,9 @@ pub enum Remembered {
 }
 
 /// One record of a directory, opened.
-struct Folder {
-    record: Arc<Record>,
-    node: Arc<Node>,
+pub(super) struct Folder {
+    pub(super) record: Arc<Record>,
+    pub(super) node: Arc<Node>,
     policy: PolicyRef,
 }
 
@@ -77,7 +79,7 @@ fn too_deep() -> Error {
 }
 
 impl Records {
-    async fn folder(
+    pub(super) async fn folder(
         &self,
         located: Located,
         policy: &PolicyRef,
@@ -97,7 +99,7 @@ impl Records {
         Ok(Folder { record, node, policy })
     }
 
-    async fn decode_names(&self, record: &Arc<Record>) -> Result<Arc<Node>> {
+    pub(super) async fn decode_names(&self, record: &Arc<Record>) -> Result<Arc<Node>> {
         if record.head.profile != DIRECTORY_PROFILE {
             return Err(Error::damaged("a directory's record is a file's"));
         }
@@ -133,8 +135,8 @@ impl Records {
     ) -> Result<Names> {
         let root = self.folder(located, policy, max_age).await?;
         let policy = root.policy.clone();
-        if let Node::Leaf(table) = &*root.node {
-            return Ok(Names { table: Arc::new(table.clone()), policy });
+        if let Node::Leaf(leaf) = &*root.node {
+            return Ok(Names { table: Arc::new(leaf.table.clone()), policy });
         }
         let mut table = Table::default();
         let mut inner = vec![root];
@@ -158,7 +160,8 @@ impl Records {
                 .await?;
             for folder in &below {
                 if let Node::Leaf(leaf) = &*folder.node {
-                    table.0.extend(leaf.0.iter().map(|(n, e)| (n.clone(), e.clone())));
+                    let entries = leaf.table.0.iter();
+                    table.0.extend(entries.map(|(n, e)| (n.clone(), e.clone())));
                 }
             }
             inner = below;
@@ -181,8 +184,8 @@ impl Records {
         let policy = folder.policy.clone();
         for _ in 0..TRIE_DEPTH_MAX {
             match &*folder.node {
-                Node::Leaf(table) => {
-                    return Ok(Found { entry: table.0.get(name).cloned(), policy });
+                Node::Leaf(leaf) => {
+                    return Ok(Found { entry: leaf.table.0.get(name).cloned(), policy });
                 }
                 Node::Inner(inner) => {
                     folder = self.folder(inner.shard(name), &policy, max_age).await?;
@@ -201,8 +204,8 @@ impl Records {
             match known.as_ref().and_then(|(_, record)| record.names.get()).map(|node| &**node) {
                 None => return Remembered::Unknown,
                 Some(Node::Inner(inner)) => at = inner.shard(name),
-                Some(Node::Leaf(table)) => {
-                    let entry = table.0.get(name).cloned();
+                Some(Node::Leaf(leaf)) => {
+                    let entry = leaf.table.0.get(name).cloned();
                     return entry.map_or(Remembered::Absent, Remembered::Entry);
                 }
             }
@@ -259,8 +262,8 @@ impl Records {
                     let results = Box::pin(self.edit_shards(inner, &folder.policy, edits)).await;
                     return Ok(results);
                 }
-                Node::Leaf(table) => {
-                    self.edit_leaf(&folder, table, edits, max_age == Duration::ZERO).await?
+                Node::Leaf(leaf) => {
+                    self.edit_leaf(&folder, leaf, edits, max_age == Duration::ZERO).await?
                 }
             };
             if let Changed::Done(results) = changed {
@@ -279,12 +282,13 @@ impl Records {
     async fn edit_leaf(
         &self,
         folder: &Folder,
-        table: &Table,
+        before: &Leaf,
         edits: &[Edit],
         is_fresh: bool,
     ) -> Result<Changed> {
-        let mut table = table.clone();
-        let results: Vec<Result<()>> = edits.iter().map(|e| e.apply(&mut table)).collect();
+        let mut leaf = before.clone();
+        let stamp = Stamp { time_unix_ns: clock::now_unix_ns(), by: self.keyring.gid() };
+        let results: Vec<Result<()>> = edits.iter().map(|e| e.apply(&mut leaf, &stamp)).collect();
         // A refusal by an old table is asked again of a fresh one.
         if !is_fresh && results.iter().any(Result::is_err) {
             return Ok(Changed::Moved);
@@ -292,17 +296,19 @@ impl Records {
         if results.iter().all(Result::is_err) {
             return Ok(Changed::Done(results));
         }
-        let node = if table.0.len() > SPLIT_ABOVE {
-            Node::Inner(Box::new(self.split(folder, table).await?))
+        let (record, located) = (&folder.record, folder.record.located);
+        let (version, object_hash) = (record.version(), *record.object_hash());
+        let is_needed = leaf.shorten(before, KeptTable { located, version, object_hash });
+        let is_due = edits.iter().any(Edit::keeps_history) && self.is_table_due(located);
+        let keeps_history = is_needed || is_due;
+        let node = if leaf.table.0.len() > SPLIT_ABOVE {
+            Node::Inner(Box::new(self.split(folder, leaf).await?))
         } else {
-            Node::Leaf(table)
+            Node::Leaf(leaf)
         };
         let writes = vec![names_write(&node)?];
-        let located = folder.record.located;
-        let keeps_history = edits.iter().any(Edit::keeps_history) && self.is_table_due(located);
-        let committed = self
-            .commit(&folder.record, DIRECTORY_PROFILE, &folder.policy, writes, keeps_history)
-            .await?;
+        let committed =
+            self.commit(record, DIRECTORY_PROFILE, &folder.policy, writes, keeps_history).await?;
         Ok(match committed {
             Committed::Done(record) => {
                 if keeps_history {
@@ -329,18 +335,14 @@ impl Records {
 
     /// Stores the entries of a leaf that is too large in shards. They are named by nothing until
     /// the leaf is replaced, so a crash in between loses nothing.
-    async fn split(&self, folder: &Folder, table: Table) -> Result<Inner> {
+    async fn split(&self, folder: &Folder, leaf: Leaf) -> Result<Inner> {
         let birth = folder.record.located.record;
         let shards: [Located; SHARDS] =
             std::array::from_fn(|_| Located { birth, record: RecordId::random() });
         let inner = Inner::new(shards);
-        let mut tables: [Table; SHARDS] = std::array::from_fn(|_| Table::default());
-        for (name, entry) in table.0 {
-            let index = inner.index(&name);
-            tables[index].0.insert(name, entry);
-        }
-        let made = shards.into_iter().zip(tables).map(|(located, table)| async move {
-            let writes = vec![names_write(&Node::Leaf(table))?];
+        let leaves = spread_leaf(&inner, leaf);
+        let made = shards.into_iter().zip(leaves).map(|(located, leaf)| async move {
+            let writes = vec![names_write(&Node::Leaf(leaf))?];
             self.create(located, DIRECTORY_PROFILE, &folder.policy, writes).await
         });
         join_all(made).await.into_iter().collect::<Result<Vec<_>>>()?;
@@ -358,6 +360,11 @@ impl Records {
         let mut results: Vec<Result<()>> = edits.iter().map(|_| Ok(())).collect();
         let mut phases: [Vec<(usize, Edit)>; 2] = [Vec::new(), Vec::new()];
         for (i, edit) in edits.iter().enumerate() {
+            if matches!(edit, Edit::Close | Edit::Reopen) {
+                let large = Error::new(Kind::NotEmpty, "the folder has many names");
+                results[i] = Err(large);
+                continue;
+            }
             let [a, b] = edit.names();
             if inner.index(a) == inner.index(b) {
                 phases[0].push((i, edit.clone()));
@@ -410,7 +417,7 @@ impl Records {
                     return Err(missing());
                 }
                 let put = Edit::Put { name: to.clone(), entry: moved };
-                Ok((vec![put], vec![Edit::Remove { name: from.clone(), record: *record }]))
+                Ok((vec![put], vec![Edit::Leave { name: from.clone(), record: *record }]))
             }
             Edit::Exchange { one, other } => {
                 let (first, second) = (entry(one).await?, entry(other).await?);
@@ -438,6 +445,24 @@ fn spread(results: &mut [Result<()>], numbers: &[usize], answer: Result<Vec<Resu
             }
         }
     }
+}
+
+/// Gives every shard its names, and what is remembered of them.
+fn spread_leaf(inner: &Inner, leaf: Leaf) -> [Leaf; SHARDS] {
+    let Past { is_removed, older, removed, conflicts } = leaf.past;
+    let past = Past { is_removed, older, ..Past::default() };
+    let mut leaves: [Leaf; SHARDS] =
+        std::array::from_fn(|_| Leaf { table: Table::default(), past: past.clone() });
+    for r in removed {
+        leaves[inner.index(&r.name)].past.removed.push(r);
+    }
+    for (name, entry) in leaf.table.0 {
+        let leaf = &mut leaves[inner.index(&name)];
+        let is_copy = |c: &&Conflict| c.copy == entry.located.record;
+        leaf.past.conflicts.extend(conflicts.iter().find(is_copy));
+        leaf.table.0.insert(name, entry);
+    }
+    leaves
 }
 
 fn names_write(node: &Node) -> Result<SlotWrite> {

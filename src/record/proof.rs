@@ -181,6 +181,12 @@ pub(super) fn prove_follows(seen: &Mark, now: &Mark, proof: &Proof) -> Result<()
             proof.committer.satisfies(&proof.policy.remove) || seen.sections.iter().all(may_write);
         return if may { Ok(()) } else { Err(went_back("all of them")) };
     }
+    sections_follow(seen, now)
+}
+
+/// Proves that no section of `seen` went back or vanished in `now`, a later version of the same
+/// format.
+pub(super) fn sections_follow(seen: &Mark, now: &Mark) -> Result<()> {
     for s in &seen.sections {
         let keeps = match now.section(s.slot, s.part) {
             Some(n) => n.version > s.version || (n == s),

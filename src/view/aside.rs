@@ -1,37 +1,14 @@
-//! Texts that cannot go where they were meant for: each is put aside in a file of its own, so that
-//! nobody loses one.
+//! Texts that were refused: each is put aside in a file of its own on this workstation.
 
 use std::sync::Arc;
 
-use super::folder::{Edit, Overlay, place_of};
+use super::folder::Overlay;
 use super::node::{Node, Spot, Stands};
-use super::save::Pending;
 use super::{Invalidation, NodeKind, View, locked};
 use crate::clock::now_unix_s;
-use crate::error::Result;
-use crate::record::directory::{Entry, NAME_LEN_MAX_BYTES};
-use crate::record::{Located, PolicyRef, RecordId};
+use crate::record::directory::NAME_LEN_MAX_BYTES;
 
 impl View {
-    /// Keeps a text that cannot be merged in a file of its own, beside the one it was meant for.
-    pub(super) async fn save_conflict(
-        &self,
-        node: &Node,
-        policy: &PolicyRef,
-        pending: &Pending,
-    ) -> Result<()> {
-        let Spot { parent, name } = node.spot();
-        let folder = self.node(parent)?;
-        let (place, _) = place_of(&folder)?;
-        let located = Located { birth: place.record, record: RecordId::random() };
-        let record = self.create_record(located, policy, &name, pending).await?;
-        let entry = Entry { located, profile: record.head.profile, policy: None };
-        let name = self.conflict_name(&name);
-        self.edit(&folder, Edit::Add { name, entry }).await?;
-        tracing::warn!(record = %located.record, "a conflict copy was made");
-        Ok(())
-    }
-
     /// Puts a text that was refused into a file beside the one that it was meant for, on this
     /// workstation only, so that its author does not lose it and sees the last good version again.
     pub(super) async fn reject(&self, node: &Arc<Node>) {
@@ -63,19 +40,6 @@ impl View {
         }
         self.invalidate(Invalidation::Entry { parent: folder.ino, name });
     }
-
-    /// Makes `name (conflict USER SECONDS).ext`.
-    pub(super) fn conflict_name(&self, name: &[u8]) -> Vec<u8> {
-        let user: String = self
-            .records
-            .keyring()
-            .user_name()
-            .chars()
-            .map(|c| if c == '/' || c == '\0' { '_' } else { c })
-            .take(32)
-            .collect();
-        marked_name(name, &format!(" (conflict {user} {})", now_unix_s()))
-    }
 }
 
 /// Makes `name (rejected SECONDS).ext`, with a number when that is taken.
@@ -91,12 +55,17 @@ fn free_name(folder: &Node, name: &[u8]) -> Vec<u8> {
 }
 
 /// Puts a mark into a name, before its extension.
-fn marked_name(name: &[u8], mark: &str) -> Vec<u8> {
+pub(super) fn marked_name(name: &[u8], mark: &str) -> Vec<u8> {
     let (stem, ext) = match name.iter().rposition(|b| *b == b'.').filter(|at| *at > 0) {
         Some(at) => name.split_at(at),
         None => (name, &b""[..]),
     };
     let room = NAME_LEN_MAX_BYTES.saturating_sub(mark.len() + ext.len());
-    let marked = [&stem[..stem.len().min(room)], mark.as_bytes(), ext].concat();
+    let mut cut = stem.len().min(room);
+    // A name that is text stays text: no letter of several bytes is cut in two.
+    while cut < stem.len() && cut > 0 && stem[cut] & 0xc0 == 0x80 {
+        cut -= 1;
+    }
+    let marked = [&stem[..cut], mark.as_bytes(), ext].concat();
     marked[..marked.len().min(NAME_LEN_MAX_BYTES)].to_vec()
 }

@@ -1,13 +1,13 @@
 //! Names that come and go: folders are made and removed, files unlinked.
 
-use super::folder::{Edit, Gone, Overlay, place_of};
+use super::folder::{Edit, Gone, Overlay, Removal, place_of};
 use super::node::{Node, Stands};
-use super::{Attr, Ino, View, locked};
+use super::{Attr, Ino, Invalidation, View, locked};
 use crate::error::{Error, Kind, Result};
 use crate::record::directory::{Entry, check_name};
 use crate::record::{DIRECTORY_PROFILE, Located, PolicyRef, RecordId, Sight};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 impl View {
     /// Makes a folder; one named as a patient's authority, in a folder that has no patient yet, is
@@ -52,8 +52,19 @@ impl View {
         if !table.0.is_empty() || !node.folder.here().is_empty() {
             return Err(Error::new(Kind::NotEmpty, "the folder is not empty"));
         }
+        let (_, policy) = place_of(&node)?;
+        let is_closed = match self.records.close_directory(located, &policy).await {
+            Ok(()) => true,
+            // Whoever removes folders here need not be one who changes the names in them.
+            Err(e) if e.kind() == Kind::Denied => false,
+            Err(e) => return Err(e),
+        };
         let edit = Edit::Remove { name: name.to_vec(), record: located.record };
-        self.edit(&folder, edit).await?;
+        let removed = self.edit(&folder, edit).await;
+        if is_closed && removed.as_ref().is_err_and(|e| e.kind() != Kind::NotFound) {
+            self.records.reopen_directory(located, &policy).await?;
+        }
+        removed?;
         folder.forget_attr();
         Ok(())
     }
@@ -79,7 +90,8 @@ impl View {
     }
 
     /// Takes a name away. Who sees all of the record and may remove, removes it. For anybody else
-    /// the name may still come back with what he saw, so it goes only when it does not.
+    /// the name may still come back with what he saw, so it goes only when it does not; and when he
+    /// may not remove, only what he may write goes.
     ///
     /// # Errors
     /// `IsDirectory`; `Denied` when the user may neither remove nor write anything in it.
@@ -137,7 +149,9 @@ impl View {
                 return Err(Error::new(Kind::Denied, "you may not remove this record"));
             }
             let entry = self.entry_of(folder, name).await?;
-            self.take_away(folder, name, entry, may_remove, None);
+            let how = if may_remove { Removal::All } else { Removal::Part };
+            let version = how.version_of(&seen);
+            self.take_away(folder, name, Gone::new(entry, how, version));
         }
         self.keep_for_handles(node).await;
         locked(&self.tree).unbind(located.record);
@@ -159,15 +173,7 @@ impl View {
         entry.ok_or_else(|| Error::new(Kind::NotFound, "no such file"))
     }
 
-    pub(super) fn take_away(
-        &self,
-        folder: &Node,
-        name: &[u8],
-        entry: Entry,
-        is_removal: bool,
-        moved_to: Option<(Ino, Vec<u8>)>,
-    ) {
-        let gone = Gone { entry, since: Instant::now(), is_removal, moved_to };
+    pub(super) fn take_away(&self, folder: &Node, name: &[u8], gone: Gone) {
         folder.folder.set_overlay(name, Overlay::Gone(gone));
         folder.change_names();
     }
@@ -178,17 +184,36 @@ impl View {
             if gone.since.elapsed() < grace {
                 continue;
             }
-            if gone.is_removal {
-                let record = gone.entry.located.record;
-                let removed = self.edit(folder, Edit::Remove { name: name.clone(), record }).await;
-                // Somebody else removed it first, or it was moved: either way it is gone.
-                if removed.as_ref().is_err_and(|e| e.kind() != Kind::NotFound) {
-                    return removed;
-                }
-            }
+            self.settle_removal(folder, &name, &gone).await?;
             folder.folder.clear_overlay(&name);
+            if gone.removal != Removal::All {
+                self.invalidate(Invalidation::Entry { parent: folder.ino, name });
+            }
         }
         Ok(())
+    }
+
+    async fn settle_removal(&self, folder: &Node, name: &[u8], gone: &Gone) -> Result<()> {
+        if gone.removal == Removal::Nothing {
+            return Ok(());
+        }
+        let (_, policy) = place_of(folder)?;
+        let located = gone.entry.located;
+        let seen = self.see(located, &policy, Duration::ZERO).await?;
+        if gone.removal.version_of(&seen) != gone.version {
+            // Somebody else wrote it after it was removed here: what he wrote stays.
+            tracing::warn!(record = %located.record, "a record that was removed here was changed elsewhere: it stays");
+            return Ok(());
+        }
+        if gone.removal == Removal::Part {
+            return self.take_out(located, &policy).await;
+        }
+        let edit = Edit::Remove { name: name.to_vec(), record: located.record };
+        match self.edit(folder, edit).await {
+            // Somebody else removed it first, or it was moved: either way it is gone.
+            Err(e) if e.kind() == Kind::NotFound => Ok(()),
+            done => done,
+        }
     }
 
     /// Settles the removals of every folder, as before the drive is left.

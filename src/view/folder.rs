@@ -31,8 +31,10 @@ pub(super) struct Gone {
     pub(super) entry: Entry,
     /// When.
     pub(super) since: Instant,
-    /// Whether the name is to be removed from the bucket when it does not come back.
-    pub(super) is_removal: bool,
+    /// What goes when the name does not come back.
+    pub(super) removal: Removal,
+    /// The version that its last change of a section made: what came later, its remover never saw.
+    pub(super) version: u64,
     /// The name that the record was moved to, when it was.
     pub(super) moved_to: Option<(Ino, Vec<u8>)>,
 }
@@ -47,6 +49,23 @@ enum Shown {
     Set { real_unix_ns: i64, shown_unix_ns: i64 },
     /// When a name was given or taken that the bucket does not know of yet, if that was later.
     Here(i64),
+}
+
+/// What of a record goes with its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Removal {
+    /// Nothing: it has another name.
+    Nothing,
+    /// What its remover sees and may write; the name and the rest stay.
+    Part,
+    /// The name, and with it everything.
+    All,
+}
+
+impl Gone {
+    pub(super) fn new(entry: Entry, removal: Removal, version: u64) -> Self {
+        Self { entry, since: Instant::now(), removal, version, moved_to: None }
+    }
 }
 
 type Waiting = (Edit, oneshot::Sender<Result<()>>);
@@ -176,9 +195,21 @@ impl View {
         })
     }
 
-    /// Changes a folder's table. Changes that arrive while another is being committed share the
-    /// next commit.
+    /// Changes a folder's table. When somebody removed the folder and a name is to be added, the
+    /// folder comes back.
     pub(super) async fn edit(&self, folder: &Node, edit: Edit) -> Result<()> {
+        let adds = matches!(edit, Edit::Add { .. } | Edit::Put { .. });
+        match self.edit_now(folder, edit.clone()).await {
+            Err(e) if adds && e.kind() == Kind::NotFound => {
+                Box::pin(self.revive(folder)).await?;
+                self.edit_now(folder, edit).await
+            }
+            done => done,
+        }
+    }
+
+    /// Makes a change; those that arrive while another is being committed share the next commit.
+    async fn edit_now(&self, folder: &Node, edit: Edit) -> Result<()> {
         let (answer, mut answered) = oneshot::channel();
         locked(&folder.folder.waiting).push((edit, answer));
         let _turn = folder.folder.committing.lock().await;

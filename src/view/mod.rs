@@ -19,11 +19,15 @@ mod save;
 mod plan;
 mod returning;
 mod aside;
+mod conflict;
+mod removal;
 mod entries;
 mod rename;
 mod policy;
 mod local;
 mod xattr;
+mod history;
+mod restore;
 mod path;
 
 use std::collections::HashMap;
@@ -40,6 +44,7 @@ use file::OpenFile;
 use listing::OpenFolder;
 use node::{Node, Stands, Tree};
 
+pub use history::{History, PastVersion, RemovedName};
 pub use path::Saved;
 pub use policy::Rewrapped;
 
@@ -215,6 +220,8 @@ pub struct View {
     records: Arc<Records>,
     options: ViewOptions,
     rules: Rules,
+    /// How this workstation is called in the names of conflict copies.
+    device: String,
     tree: Mutex<Tree>,
     files: Mutex<HashMap<Handle, Arc<OpenFile>>>,
     folders: Mutex<HashMap<Handle, Arc<OpenFolder>>>,
@@ -248,6 +255,7 @@ impl View {
             records,
             options,
             rules: Rules::builtin(),
+            device: conflict::device_name(),
             tree: Mutex::new(Tree::new(Node::root(Stands::Directory { located, policy }))),
             files: Mutex::default(),
             folders: Mutex::default(),

@@ -114,15 +114,19 @@ impl View {
             }
             draft.write(draft.len(), &piece[..n])?;
         }
-        let text = draft.text()?;
+        self.store_text(parent, name, &draft.text()?).await
+    }
+
+    /// Saves a whole text under a name, as a program does.
+    pub(super) async fn store_text(&self, parent: Ino, name: &[u8], text: &Text) -> Result<Saved> {
         let is_new = match self.child(parent, name).await {
-            Ok(node) if self.has_text(&node, &text).await? => return Ok(Saved::Same),
+            Ok(node) if self.has_text(&node, text).await? => return Ok(Saved::Same),
             Ok(_) => false,
             Err(e) if e.kind() == Kind::NotFound => true,
             Err(e) => return Err(e),
         };
         let (_, opened) = self.create(parent, name, false, 0o600).await?;
-        let written = self.write_text(opened.handle, &text).await;
+        let written = self.write_text(opened.handle, text).await;
         let flushed = match written {
             Ok(()) => self.fsync(opened.handle).await,
             Err(e) => Err(e),

@@ -123,11 +123,11 @@ fn combine(base: &Rendered, current: &Rendered, changed: &mut BTreeMap<Slot, Sec
     })
 }
 
-fn contents(record: &Record, slot: Slot) -> Vec<&Content> {
+pub(super) fn contents(record: &Record, slot: Slot) -> Vec<&Content> {
     parts_of(record, slot).iter().map(|p| &p.content).collect()
 }
 
-fn write_of(
+pub(super) fn write_of(
     format: FormatId,
     slot: Slot,
     text: &SectionText,

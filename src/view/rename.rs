@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::MutexGuard;
 
-use super::folder::{Edit, Overlay, place_of};
+use super::folder::{Edit, Gone, Overlay, Removal, place_of};
 use super::local::is_local_name;
 use super::node::{Node, Spot, Stands};
 use super::{Ino, Invalidation, NodeKind, RenameMode, View, locked};
@@ -156,7 +156,7 @@ impl View {
         }
         let time = (mtime, node.file.is_mtime_set());
         self.replace_text(entry, &way.to, &way.to_name, text, time).await?;
-        if self.entry(&way.to, &way.to_name, Duration::MAX).await?.is_none() {
+        if self.entry(&way.to, &way.to_name, Duration::ZERO).await?.is_none() {
             let name = way.to_name.clone();
             self.edit(&way.to, Edit::Put { name, entry: entry.clone() }).await?;
         }
@@ -218,8 +218,9 @@ impl View {
             _ => false,
         };
         if hides {
-            let moved_to = Some((way.to.ino, way.to_name.clone()));
-            self.take_away(&way.from, &way.from_name, entry, false, moved_to);
+            let mut gone = Gone::new(entry, Removal::Nothing, 0);
+            gone.moved_to = Some((way.to.ino, way.to_name.clone()));
+            self.take_away(&way.from, &way.from_name, gone);
         }
         let (_, policy) = place_of(&way.to)?;
         let spot = Spot { parent: way.to.ino, name: way.to_name.clone() };
@@ -260,7 +261,9 @@ impl View {
         locked(&self.tree).unbind(entry.located.record);
         node.set_stands(Stands::Local);
         node.file.hold_text(text);
-        self.take_away(&way.from, &way.from_name, entry, is_removal, None);
+        let how = if is_removal { Removal::All } else { Removal::Part };
+        let gone = Gone::new(entry, how, how.version_of(&seen));
+        self.take_away(&way.from, &way.from_name, gone);
         way.to.folder.set_overlay(&way.to_name, Overlay::Here(node.ino));
         way.to.change_names();
         let spot = Spot { parent: way.to.ino, name: way.to_name.clone() };
@@ -294,7 +297,7 @@ impl View {
             let time = (moved.mtime_unix_ns(), node.file.is_mtime_set());
             self.replace_text(over, &way.to, &way.to_name, text, time).await?;
             let (name, record) = (way.from_name.clone(), entry.located.record);
-            self.edit(&way.from, Edit::Remove { name, record }).await?;
+            self.edit(&way.from, Edit::Leave { name, record }).await?;
             locked(&self.tree).unbind(entry.located.record);
             if self.entry_of(&way.to, &way.to_name).await.is_err() {
                 let name = way.to_name.clone();
@@ -340,7 +343,7 @@ impl View {
         // Added first: a crash between the two leaves two names and loses none.
         let name = way.to_name.clone();
         self.edit(&way.to, Edit::Put { name, entry: entry.clone() }).await?;
-        self.edit(&way.from, Edit::Remove { name: way.from_name.clone(), record }).await
+        self.edit(&way.from, Edit::Leave { name: way.from_name.clone(), record }).await
     }
 
     async fn rename_folder(

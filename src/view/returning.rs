@@ -37,14 +37,14 @@ impl View {
         let record = match self.save_onto(located, &policy, pending).await? {
             Onto::Done(record) => record,
             Onto::Conflict => {
-                self.save_conflict(node, &policy, pending).await?;
+                self.save_conflict(node, located, &policy, pending).await?;
                 return Ok(None);
             }
         };
         if let Some(backup) = backup {
             self.save_backup(backup, &policy).await?;
         }
-        let now = self.entry(folder, name, Duration::MAX).await?;
+        let now = self.entry(folder, name, Duration::ZERO).await?;
         if now.is_none_or(|e| e.located != located) {
             let entry =
                 Entry { located, profile: record.head.profile, policy: gone.entry.policy.clone() };

@@ -19,7 +19,7 @@ use crate::record::{Committed, Located, PolicyRef, Record, RecordId};
 /// A longer text is one opaque section: cutting it would need it in memory several times.
 pub(super) const CUT_MAX_BYTES: u64 = super::draft::MEMORY_MAX_BYTES;
 /// How often a save is made again on top of somebody else's.
-const TRIES_MAX: u32 = 16;
+pub(super) const TRIES_MAX: u32 = 16;
 
 /// A text to be committed, and the state that it was taken in.
 pub(super) struct Pending {
@@ -164,10 +164,8 @@ impl View {
             Ok(()) => name,
             // Another workstation made the same name first: both texts stay.
             Err(e) if e.kind() == Kind::Exists => {
-                let name = self.conflict_name(&name);
-                self.edit(&folder, Edit::Add { name: name.clone(), entry }).await?;
-                tracing::warn!(record = %located.record, "a conflict copy was made");
-                name
+                let of = self.standing(&folder, &name).await?;
+                self.add_copy(&folder, &name, entry, of).await?
             }
             Err(e) => return Err(e),
         };
@@ -220,30 +218,15 @@ impl View {
     ) -> Result<Option<Arc<Record>>> {
         match self.save_onto(located, policy, pending).await? {
             Onto::Done(record) => {
-                self.note_profile(node, &record).await?;
+                self.keep_named(node, &record).await?;
                 Ok(Some(record))
             }
             Onto::Conflict => {
-                self.save_conflict(node, policy, pending).await?;
+                self.save_conflict(node, located, policy, pending).await?;
                 self.invalidate(Invalidation::Inode(node.ino));
                 Ok(None)
             }
         }
-    }
-
-    /// Keeps a record's profile in its folder's table up to date: the listing is decided by it.
-    async fn note_profile(&self, node: &Node, record: &Record) -> Result<()> {
-        let Spot { parent, name } = node.spot();
-        let folder = self.node(parent)?;
-        let entry = self.entry(&folder, &name, Duration::MAX).await?;
-        let Some(entry) = entry.filter(|e| e.located == record.located) else {
-            return Ok(());
-        };
-        if entry.profile == record.head.profile {
-            return Ok(());
-        }
-        let entry = Entry { profile: record.head.profile, ..entry };
-        self.edit(&folder, Edit::Put { name, entry }).await
     }
 
     pub(super) async fn save_onto(

@@ -54,6 +54,13 @@ impl Seen {
         times.map(|p| p.extent.mtime_unix_ns).max().unwrap_or(0)
     }
 
+    /// Returns the version of the record which the newest change of what the user sees has made.
+    pub(super) fn changed_in(&self) -> u64 {
+        let record = &self.record;
+        let visible = self.open.iter().flat_map(|(slot, _)| parts_of(record, *slot));
+        visible.map(|p| record.vouching(p).version).max().unwrap_or(0)
+    }
+
     /// Returns the one long section of an opaque file, when that is an object of its own.
     pub(super) fn external(&self) -> Option<(&Part, &Arc<Opened>)> {
         let (slot, opened) = self.open.first().filter(|_| self.format == FormatId::Opaque)?;
@@ -78,6 +85,15 @@ impl View {
         max_age: Duration,
     ) -> Result<Seen> {
         let record = self.records.load(located, policy, max_age).await?;
+        self.see_version(record, policy).await
+    }
+
+    /// As [`View::see`], of a version that is at hand.
+    pub(super) async fn see_version(
+        &self,
+        record: Arc<Record>,
+        policy: &PolicyRef,
+    ) -> Result<Seen> {
         let format = format_of(record.head.profile)?;
         let (mut open, mut hides, mut expired) = (Vec::new(), false, false);
         for entry in &record.head.slots {

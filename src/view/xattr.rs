@@ -3,18 +3,20 @@
 
 use std::time::Duration;
 
-use super::node::Stands;
+use super::folder::place_of;
+use super::node::{Spot, Stands};
 use super::sight::{Seen, parts_of};
 use super::{Ino, View};
 use crate::error::Result;
 use crate::key::credential::hex;
-use crate::record::head::THIS_COMMIT;
+use crate::record::past::Conflict;
 use crate::record::{Located, PolicyRef, section_name};
 
 const PREFIX: &str = "user.chartfs.";
 const SECTIONS: &str = "user.chartfs.sections";
 const VERSION: &str = "user.chartfs.version";
 const WRITER: &str = "user.chartfs.writer";
+const CONFLICT: &str = "user.chartfs.conflict";
 const PATIENT: &str = "user.chartfs.patient";
 const POLICY: &str = "user.chartfs.policy";
 
@@ -31,10 +33,11 @@ impl View {
             }
             Stands::Record { located, policy } => {
                 let seen = self.see(located, &policy, self.options.attr_ttl).await?;
+                let conflict = self.conflict(ino, located).await?.map(|_| CONFLICT.to_owned());
                 let fixed = [SECTIONS, VERSION, WRITER].map(str::to_owned);
                 let policies =
                     seen.open.iter().map(|(slot, _)| format!("{POLICY}.{}", section_name(slot.0)));
-                fixed.into_iter().chain(policies).collect()
+                fixed.into_iter().chain(conflict).chain(policies).collect()
             }
             Stands::Fresh | Stands::Local | Stands::Removed => Vec::new(),
         };
@@ -56,10 +59,47 @@ impl View {
                 PATIENT => policy.patient.map(|p| p.to_string()),
                 _ => None,
             },
+            Stands::Record { located, policy } if name == CONFLICT => {
+                match self.conflict(ino, located).await? {
+                    Some(conflict) => Some(self.conflict_text(ino, &policy, conflict).await?),
+                    None => None,
+                }
+            }
             Stands::Record { located, policy } => self.record_xattr(located, &policy, name).await?,
             Stands::Fresh | Stands::Local | Stands::Removed => None,
         };
         Ok(value.map(String::into_bytes))
+    }
+
+    /// Says of what a file is a copy that was made in a conflict.
+    async fn conflict(&self, ino: Ino, located: Located) -> Result<Option<Conflict>> {
+        let Spot { parent, name } = self.node(ino)?.spot();
+        let (place, policy) = place_of(&*self.node(parent)?)?;
+        let copy = (&name[..], located.record);
+        self.records.conflict_of(place, &policy, copy, self.options.attr_ttl).await
+    }
+
+    /// Names the file that a text was meant for, and the version of it that the text was made of,
+    /// counted as `chartfs history` does for this user.
+    async fn conflict_text(
+        &self,
+        ino: Ino,
+        policy: &PolicyRef,
+        conflict: Conflict,
+    ) -> Result<String> {
+        let folder = self.node(self.node(ino)?.spot().parent)?;
+        let table = self.table(&folder, self.options.attr_ttl).await?;
+        let found = table.0.iter().find(|(_, e)| e.located.record == conflict.original);
+        let Some((name, entry)) = found else {
+            return Ok("a file that is not in this folder any more".to_owned());
+        };
+        if !self.is_listed(entry.profile, policy).await? {
+            return Ok("a file that is closed to you".to_owned());
+        }
+        let history = self.file_history(entry.located, policy).await?;
+        let known = history.versions.iter().find(|v| v.is_in(conflict.version));
+        let version = known.map_or(1, |v| v.version);
+        Ok(format!("{} version {version}", String::from_utf8_lossy(name)))
     }
 
     async fn record_xattr(
@@ -128,13 +168,8 @@ fn version(seen: &Seen) -> u64 {
 
 /// The identifier of whoever wrote the visible section that was written last.
 fn writer(seen: &Seen) -> String {
-    let statements =
-        seen.open.iter().flat_map(|(slot, _)| parts_of(&seen.record, *slot)).map(|p| {
-            match p.statement {
-                THIS_COMMIT => &seen.record.statement,
-                i => &seen.record.head.statements[usize::from(i)],
-            }
-        });
+    let visible = seen.open.iter().flat_map(|(slot, _)| parts_of(&seen.record, *slot));
+    let statements = visible.map(|p| seen.record.vouching(p));
     statements
         .max_by_key(|s| s.time_unix_ns)
         .map(|s| crate::key::attribute::Gid::of(&s.author.0).to_string())

@@ -146,6 +146,17 @@ pub fn join(format: FormatId, visible: &Sections) -> Vec<u8> {
     join::render(format, visible).bytes
 }
 
+/// Says whether every element stands in a shell that the frame has: sections of two versions of a
+/// file need not fit together.
+pub fn is_whole(sections: &Sections) -> bool {
+    let frame = sections.get(&Slot::FRAME).map_or(&[][..], |f| &f.items);
+    let has_shell = |container: u32| {
+        frame.iter().any(|i| i.hole.is_some_and(|hole| hole.container == container))
+    };
+    let mut items = sections.values().flat_map(|text| &text.items);
+    items.all(|i| i.container < section::INNER || has_shell(i.container))
+}
+
 fn opaque(bytes: &[u8]) -> Sections {
     let text = SectionText::opaque(bytes.to_vec());
     if text.is_empty() { Sections::new() } else { [(Slot::DOCUMENTS, text)].into() }

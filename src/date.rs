@@ -29,7 +29,7 @@ fn day_number(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// Writes a second as RFC 3339: `2027-02-03T04:05:06Z`.
-pub(super) fn format_unix_s(unix_s: i64) -> String {
+pub(crate) fn format_unix_s(unix_s: i64) -> String {
     let (year, month, day) = civil(unix_s.div_euclid(DAY_S));
     let second = unix_s.rem_euclid(DAY_S);
     let (h, m, s) = (second / 3600, second / 60 % 60, second % 60);
@@ -37,7 +37,7 @@ pub(super) fn format_unix_s(unix_s: i64) -> String {
 }
 
 /// Reads `2027-02-03` and returns the last second of that day in UTC.
-pub(super) fn end_of_day(text: &str) -> Result<i64> {
+pub(crate) fn end_of_day(text: &str) -> Result<i64> {
     let bad = || {
         Error::new(Kind::Usage, format!("{text:?} is not a date"))
             .hint("write it as year-month-day: 2027-02-03")
