@@ -16,7 +16,7 @@ use fuser::{
 };
 
 use super::directory::Page;
-use super::request::{checked, create, permission_bits, send_done, send_xattr};
+use super::request::{checked, create, open, permission_bits, send_done, send_xattr};
 use super::{Adapter, NAME_MAX_BYTES, reply};
 use crate::view::{Access, Handle, Ino, RenameMode};
 
@@ -242,10 +242,10 @@ impl Filesystem for Adapter {
             or_reply!(self.while_open(), reply);
         }
         let (view, ino) = (Arc::clone(&self.view), Ino(ino.0));
-        let undo = Arc::clone(&view);
+        let (undo, notifier) = (Arc::clone(&view), Arc::clone(&self.notifier));
         self.grant(
             self.quick("open"),
-            async move { view.open(ino, access).await },
+            async move { open(&view, ino, access, notifier.get()).await },
             move |opened| match opened {
                 Ok(o) => reply.opened(FileHandle(o.handle.0), reply::open_flags(&o)),
                 Err(errno) => reply.error(errno),

@@ -181,9 +181,9 @@ mod tests {
     #[test]
     fn a_handle_that_may_write_is_always_flushed() {
         let handle = crate::view::Handle(1);
-        let opened = Opened { handle, keep_cache: true, read_only: false };
+        let opened = Opened { handle, keep_cache: true, is_outdated: false, read_only: false };
         assert_eq!(open_flags(&opened), FopenFlags::FOPEN_KEEP_CACHE);
-        let opened = Opened { handle, keep_cache: false, read_only: true };
+        let opened = Opened { handle, keep_cache: false, is_outdated: true, read_only: true };
         assert_eq!(open_flags(&opened), FopenFlags::FOPEN_NOFLUSH);
     }
 

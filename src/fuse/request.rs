@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use fuser::{Errno, ReplyAttr, ReplyEmpty, ReplyEntry, ReplyXattr, TimeOrNow};
 
-use super::{Adapter, NAME_MAX_BYTES, reply};
-use crate::view::{Attr, Ino, Opened, SetAttr, View};
+use super::{Adapter, NAME_MAX_BYTES, Notifier, reply};
+use crate::view::{Access, Attr, Ino, Opened, SetAttr, View};
 
 pub(super) type Answer<T> = Result<T, Errno>;
 
@@ -72,6 +72,21 @@ impl Adapter {
     pub(super) fn while_open(&self) -> Answer<()> {
         if self.gate.is_closed() { Err(Errno::ESHUTDOWN) } else { Ok(()) }
     }
+}
+
+/// Opens a file. A program that opened it reads the version that was opened, whole: before it gets
+/// the answer the kernel forgets the size of an older one.
+pub(super) async fn open(
+    view: &View,
+    ino: Ino,
+    access: Access,
+    notifier: Option<&Notifier>,
+) -> crate::error::Result<Opened> {
+    let opened = view.open(ino, access).await?;
+    if let Some(notifier) = notifier.filter(|_| opened.is_outdated) {
+        notifier.forget(ino).await;
+    }
+    Ok(opened)
 }
 
 /// Makes a file and, when an existing one was opened instead, cuts it as `O_TRUNC` says.

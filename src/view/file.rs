@@ -64,13 +64,49 @@ pub(super) struct FileState {
     pub(super) handles: AtomicUsize,
     /// Whether the time is one that a program set, and not that of the last change.
     is_mtime_set: AtomicBool,
-    /// The record version that the kernel's cache was filled from.
-    pub(super) shown: Mutex<Option<[u8; 32]>>,
+    told: Mutex<Told>,
     /// What stood under the name of a new file, when that was taken away just before.
     pub(super) returning: Mutex<Option<Gone>>,
 }
 
+/// What whoever caches this file was told of it: versions of the record, by their hashes.
+#[derive(Default)]
+struct Told {
+    /// The one whose bytes it was handed last.
+    bytes: Option<[u8; 32]>,
+    /// The one whose attributes it was told last.
+    attr: Option<[u8; 32]>,
+    /// Whether it may still believe older attributes.
+    is_mixed: bool,
+}
+
 impl FileState {
+    /// Notes that attributes of this version were told.
+    pub(super) fn tell_attr(&self, version: [u8; 32]) {
+        let mut told = locked(&self.told);
+        told.is_mixed |= told.attr.is_some_and(|before| before != version);
+        told.attr = Some(version);
+    }
+
+    /// Notes that what was written by whoever caches this file is this version.
+    pub(super) fn tell_written(&self, version: [u8; 32]) {
+        let mut told = locked(&self.told);
+        told.bytes = Some(version);
+        told.attr = Some(version);
+    }
+
+    /// Notes that the file is opened in this version; says whether bytes that are cached of it are
+    /// still right, and whether attributes may be believed that are not.
+    pub(super) fn tell_opened(&self, version: [u8; 32]) -> (bool, bool) {
+        let mut told = locked(&self.told);
+        let is_same = told.bytes == Some(version);
+        let is_outdated = told.is_mixed
+            || told.bytes.is_some_and(|before| before != version)
+            || told.attr.is_some_and(|before| before != version);
+        *told = Told { bytes: Some(version), attr: Some(version), is_mixed: false };
+        (is_same, is_outdated)
+    }
+
     /// Says whether forgetting the file would lose something.
     pub(super) fn is_busy(&self) -> bool {
         self.is_open() || self.is_dirty()

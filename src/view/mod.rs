@@ -147,6 +147,9 @@ pub struct Opened {
     pub handle: Handle,
     /// Whether what was read of it before is still right.
     pub keep_cache: bool,
+    /// Whether attributes that were told of it before are not right any more: who caches them
+    /// forgets them before the file is read.
+    pub is_outdated: bool,
     /// Whether nothing can be written through it.
     pub read_only: bool,
 }

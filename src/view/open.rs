@@ -6,7 +6,7 @@ use super::folder::{Overlay, place_of};
 use super::listing::attr_with;
 use super::local::{is_local_name, is_stand_in_name, stands_in_for};
 use super::node::{Node, Spot, Stands};
-use super::{Access, Attr, Ino, Invalidation, NodeKind, Opened, View, locked};
+use super::{Access, Attr, Ino, NodeKind, Opened, View, locked};
 use crate::clock::now_unix_ns;
 use crate::error::{Error, Kind, Result};
 use crate::record::Sight;
@@ -26,7 +26,7 @@ impl View {
         if node.kind == NodeKind::Directory {
             return Err(Error::new(Kind::IsDirectory, "this is a folder"));
         }
-        let mut keep_cache = true;
+        let (mut keep_cache, mut is_outdated) = (true, false);
         if let Stands::Record { located, policy } = node.stands() {
             let seen = self.see(located, &policy, self.options.attr_ttl).await?;
             if access.write {
@@ -35,13 +35,17 @@ impl View {
             if access.read && seen.open.is_empty() {
                 return Err(Error::new(Kind::Denied, "the record is closed to you"));
             }
-            keep_cache = self.note_version(&node, *seen.record.object_hash());
+            (keep_cache, is_outdated) = node.file.tell_opened(*seen.record.object_hash());
+            if !keep_cache {
+                node.file.drop_rendered();
+                node.forget_attr();
+            }
         }
         if access.write && access.truncate {
             self.change(&node, |draft| draft.set_len(0)).await?;
             keep_cache = false;
         }
-        Ok(self.hand_out(node, access, keep_cache))
+        Ok(Opened { is_outdated, ..self.hand_out(node, access, keep_cache) })
     }
 
     pub(super) fn check_writable(&self, sight: Sight) -> Result<()> {
@@ -55,28 +59,11 @@ impl View {
         }
     }
 
-    /// Notes which version the kernel will see; says whether it is the one that it saw last.
-    fn note_version(&self, node: &Node, version: [u8; 32]) -> bool {
-        let mut shown = locked(&node.file.shown);
-        let is_same = *shown == Some(version);
-        let is_first = shown.is_none();
-        *shown = Some(version);
-        drop(shown);
-        if !is_same {
-            node.file.drop_rendered();
-            node.forget_attr();
-            if !is_first {
-                self.invalidate(Invalidation::Inode(node.ino));
-            }
-        }
-        is_same
-    }
-
     fn hand_out(&self, node: Arc<Node>, access: Access, keep_cache: bool) -> Opened {
         let handle = self.new_handle();
         node.file.handles.fetch_add(1, Ordering::Relaxed);
         locked(&self.files).insert(handle, Arc::new(OpenFile { node, access }));
-        Opened { handle, keep_cache, read_only: !access.write }
+        Opened { handle, keep_cache, is_outdated: false, read_only: !access.write }
     }
 
     /// Makes a file, or opens the one of that name.

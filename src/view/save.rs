@@ -103,7 +103,9 @@ impl View {
                 *held = Held::Nothing;
             }
             drop(held);
-            if !is_as_written {
+            if is_as_written {
+                node.file.tell_written(*seen.record.object_hash());
+            } else {
                 self.invalidate(Invalidation::Inode(node.ino));
             }
             return Ok(());

@@ -85,6 +85,12 @@ pub(crate) fn read(view: &View, path: &str) -> Option<Vec<u8>> {
     RUNTIME.block_on(view.read_path(path, take)).is_ok().then_some(all)
 }
 
+/// Writes a file in the root, without a mount.
+pub(crate) fn write(view: &View, name: &str, text: &[u8]) {
+    let written = RUNTIME.block_on(view.write_path(Ino::ROOT, name.as_bytes(), text));
+    written.expect("the other workstation writes");
+}
+
 /// What the user of `realm` of that name sees.
 pub(crate) fn of_user(realm: &Arc<TestRealm>, user: &str, options: ViewOptions) -> Drive {
     let view = RUNTIME
@@ -115,9 +121,7 @@ impl Drive {
 
     /// Writes a file in the root as another workstation does.
     pub(crate) fn write_elsewhere(&self, name: &str, text: &[u8]) {
-        let view = self.elsewhere();
-        let written = RUNTIME.block_on(view.write_path(Ino::ROOT, name.as_bytes(), text));
-        written.expect("the other workstation writes");
+        write(&self.elsewhere(), name, text);
     }
 
     /// Returns where the root lives, and the policy in force in it.

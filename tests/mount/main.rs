@@ -13,4 +13,5 @@ mod programs;
 mod model;
 mod people;
 mod saving;
+mod stations;
 mod views;

@@ -429,7 +429,8 @@ impl Worker {
         let name = format!("guarded{}", self.numbers.below(GUARDED));
         let path = self.root.join("a").join(&name);
         let (start, id) = (now_ns(), self.new_text());
-        match guarded_save(&path, &id.text()) {
+        let guard = self.root.with_extension(format!("{name}.lock"));
+        match guarded_save(&path, &guard, &id.text()) {
             Ok(before) => {
                 self.count("saved guarded");
                 let base = TextId::of(&before);
@@ -496,10 +497,11 @@ impl Worker {
 }
 
 /// Saves a text over another; returns what was there.
-fn guarded_save(path: &Path, text: &[u8]) -> io::Result<Vec<u8>> {
+fn guarded_save(path: &Path, guard: &Path, text: &[u8]) -> io::Result<Vec<u8>> {
+    // Keeps the processes of this mount apart; over two mounts only the bucket decides.
+    let guard = File::create(guard)?;
+    guard.lock()?;
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
-    // Holds within the machine; over two mounts only the bucket decides.
-    file.lock()?;
     let mut before = Vec::new();
     file.read_to_end(&mut before)?;
     file.rewind()?;
