@@ -248,7 +248,7 @@ impl Filesystem for Adapter {
             async move { open(&view, ino, access, notifier.get()).await },
             move |opened| match opened {
                 Ok(o) => reply.opened(FileHandle(o.handle.0), reply::open_flags(&o)),
-                Err(errno) => reply.error(errno),
+                Err(errno) => reply.error(reply::of_inode(errno)),
             },
             move |opened| async move { undo.release(opened.handle).await },
         );
@@ -377,7 +377,7 @@ impl Filesystem for Adapter {
             async move { view.open_dir(ino).await },
             move |opened| match opened {
                 Ok(handle) => reply.opened(FileHandle(handle.0), FopenFlags::empty()),
-                Err(errno) => reply.error(errno),
+                Err(errno) => reply.error(reply::of_inode(errno)),
             },
             move |handle| async move { undo.release_dir(handle) },
         );

@@ -130,6 +130,13 @@ pub(super) fn errno(operation: &'static str, error: &Error) -> Errno {
     Errno::from_i32(error.kind().errno())
 }
 
+/// Returns the error number of a request about a number that the kernel knows. When there is no
+/// such file any more it is told that what it believes is old: then it looks the name up again,
+/// where it would otherwise tell the program that there is none.
+pub(super) fn of_inode(errno: Errno) -> Errno {
+    if errno == Errno::ENOENT { Errno::ESTALE } else { errno }
+}
+
 /// Returns the error number of a request that was not done at its deadline.
 pub(super) fn late(operation: &'static str) -> Errno {
     tracing::warn!(operation, "no answer within the deadline");

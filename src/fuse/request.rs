@@ -47,7 +47,7 @@ impl Adapter {
         let (owner, ttl) = (self.owner, self.options.attr_ttl);
         move |reply, found| match found {
             Ok(attr) => reply.attr(&ttl, &reply::attributes(&attr, owner)),
-            Err(errno) => reply.error(errno),
+            Err(errno) => reply.error(reply::of_inode(errno)),
         }
     }
 

@@ -42,6 +42,25 @@ impl View {
         self.add_copy(&folder, &name, entry, Some((meant_for.record, version))).await.map(drop)
     }
 
+    /// Gives a record its name, or when another workstation made the same name first, one beside
+    /// it: both texts stay.
+    pub(super) async fn add_or_copy(
+        &self,
+        folder: &Node,
+        name: &[u8],
+        entry: Entry,
+    ) -> Result<Vec<u8>> {
+        let add = Edit::Add { name: name.to_vec(), entry: entry.clone() };
+        match self.edit(folder, add).await {
+            Ok(()) => Ok(name.to_vec()),
+            Err(e) if e.kind() == Kind::Exists => {
+                let of = self.standing(folder, name).await?;
+                self.add_copy(folder, name, entry, of).await
+            }
+            Err(e) => Err(e),
+        }
+    }
+
     /// Gives a record that is in conflict with what stands under a name a name of its own.
     pub(super) async fn add_copy(
         &self,
@@ -140,8 +159,8 @@ impl View {
         if entry.profile == record.head.profile {
             return Ok(());
         }
-        let entry = Entry { profile: record.head.profile, ..entry };
-        self.edit(folder, Edit::Put { name, entry }).await
+        let (record, profile) = (record.located.record, record.head.profile);
+        self.edit(folder, Edit::Profile { name, record, profile }).await
     }
 
     /// Brings a folder back that somebody removed while something was made in it.

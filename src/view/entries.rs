@@ -173,6 +173,12 @@ impl View {
         entry.ok_or_else(|| Error::new(Kind::NotFound, "no such file"))
     }
 
+    /// As [`View::entry_of`], as the bucket has it at this moment.
+    pub(super) async fn entry_now(&self, folder: &Node, name: &[u8]) -> Result<Entry> {
+        let entry = self.entry(folder, name, Duration::ZERO).await?;
+        entry.ok_or_else(|| Error::new(Kind::NotFound, "no such file"))
+    }
+
     pub(super) fn take_away(&self, folder: &Node, name: &[u8], gone: Gone) {
         folder.folder.set_overlay(name, Overlay::Gone(gone));
         folder.change_names();

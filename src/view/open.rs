@@ -26,6 +26,9 @@ impl View {
         if node.kind == NodeKind::Directory {
             return Err(Error::new(Kind::IsDirectory, "this is a folder"));
         }
+        if node.stands() == Stands::Removed && !node.file.is_open() {
+            return Err(Error::new(Kind::NotFound, "the file has no name any more"));
+        }
         let (mut keep_cache, mut is_outdated) = (true, false);
         if let Stands::Record { located, policy } = node.stands() {
             let seen = self.see(located, &policy, self.options.attr_ttl).await?;

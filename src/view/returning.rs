@@ -44,14 +44,14 @@ impl View {
         if let Some(backup) = backup {
             self.save_backup(backup, &policy).await?;
         }
-        let now = self.entry(folder, name, Duration::ZERO).await?;
-        if now.is_none_or(|e| e.located != located) {
-            let entry =
-                Entry { located, profile: record.head.profile, policy: gone.entry.policy.clone() };
-            self.edit(folder, Edit::Put { name: name.to_vec(), entry }).await?;
-        }
+        let entry = Entry { profile: record.head.profile, ..gone.entry.clone() };
+        let name = match self.entry(folder, name, Duration::ZERO).await? {
+            Some(now) if now.located == located => name.to_vec(),
+            None => self.add_or_copy(folder, name, entry).await?,
+            Some(_) => self.add_copy(folder, name, entry, None).await?,
+        };
         locked(&self.tree).unbind(located.record);
-        self.settle(node, folder, name, located, policy);
+        self.settle(node, folder, &name, located, policy);
         Ok(Some(record))
     }
 

@@ -160,17 +160,7 @@ impl View {
             made => made?,
         };
         let entry = Entry { located, profile: record.head.profile, policy: None };
-        let added =
-            self.edit(&folder, Edit::Add { name: name.clone(), entry: entry.clone() }).await;
-        let name = match added {
-            Ok(()) => name,
-            // Another workstation made the same name first: both texts stay.
-            Err(e) if e.kind() == Kind::Exists => {
-                let of = self.standing(&folder, &name).await?;
-                self.add_copy(&folder, &name, entry, of).await?
-            }
-            Err(e) => return Err(e),
-        };
+        let name = self.add_or_copy(&folder, &name, entry).await?;
         self.settle(node, &folder, &name, located, policy);
         Ok(Some(record))
     }
@@ -277,8 +267,8 @@ impl View {
         let pending = Pending { text, base: None, edits: 0, mtime_unix_ns, is_mtime_set };
         match self.save_onto(entry.located, &policy, &pending).await? {
             Onto::Done(record) if record.head.profile != entry.profile => {
-                let entry = Entry { profile: record.head.profile, ..entry.clone() };
-                self.edit(folder, Edit::Put { name: name.to_vec(), entry }).await
+                let (record, profile) = (entry.located.record, record.head.profile);
+                self.edit(folder, Edit::Profile { name: name.to_vec(), record, profile }).await
             }
             Onto::Done(_) => Ok(()),
             Onto::Conflict => Err(Error::new(Kind::Conflict, "the record was changed by others")),

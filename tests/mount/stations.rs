@@ -1,11 +1,14 @@
 //! Two workstations of one bucket: what the one did is what programs of the other get.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::MetadataExt;
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::sync::Arc;
 
 use chartfs::daemon::MountOptions;
+use chartfs::error::Kind;
+use chartfs::view::{Ino, RenameMode, View, ViewOptions};
 
+use crate::drive::view::Drive;
 use crate::drive::{HUNG, Mounted, errno, options, view};
 
 /// Options under which the kernel believes what it was told until it is told otherwise.
@@ -39,5 +42,96 @@ fn what_was_only_listed_before_is_read_whole_too() {
         let text = "long ".repeat(100 + i);
         view::write(&elsewhere, &name, text.as_bytes());
         assert_eq!(fs::read_to_string(m.path(&name)).unwrap(), text);
+    }
+}
+
+/// The kernel still believes in the name; the program must not be told that it cannot be made.
+#[test]
+fn a_file_that_is_gone_unnoticed_is_made_anew() {
+    let Some(m) = Mounted::with(view::fresh(), believing()) else { return };
+    for (name, text) in [("f", "one"), ("g", "two")] {
+        fs::write(m.path(name), text).unwrap();
+        let removed = m.drive.view.unlink(Ino::ROOT, name.as_bytes());
+        view::RUNTIME.block_on(removed).unwrap();
+    }
+    fs::write(m.path("f"), "made anew").unwrap();
+    assert_eq!(fs::read(m.path("f")).unwrap(), b"made anew");
+    assert_eq!(errno(File::options().write(true).open(m.path("g"))), libc::ENOENT);
+}
+
+/// A workstation that knows the root as it is now, and does not look again of itself.
+fn knowing(m: &Drive) -> Arc<View> {
+    let options = ViewOptions { attr_ttl: HUNG * 60, ..ViewOptions::default() };
+    let view = view::of_user(&m.realm, "doctor", options).view;
+    view::RUNTIME.block_on(view.list_path("/")).unwrap();
+    view
+}
+
+fn rename(view: &View, from: &str, to: &str) -> chartfs::error::Result<()> {
+    view::RUNTIME.block_on(async {
+        let place = async |path: &str| {
+            let (dir, name) = path.rsplit_once('/').unwrap_or(("", path));
+            let dir = view.resolve(dir).await.unwrap().ino;
+            (dir, name.as_bytes().to_vec())
+        };
+        let ((from, from_name), (to, to_name)) = (place(from).await, place(to).await);
+        view.rename(from, &from_name, to, &to_name, RenameMode::Replace).await
+    })
+}
+
+#[test]
+fn a_rename_onto_a_name_that_was_made_elsewhere_keeps_that_record() {
+    let drive = view::fresh();
+    drive.write_elsewhere("x", b"mine");
+    let here = knowing(&drive);
+    drive.write_elsewhere("n", b"theirs");
+    let located = drive.located("n");
+    rename(&here, "x", "n").unwrap();
+    assert_eq!(drive.located("n"), located, "what is hidden in it stays");
+    assert_eq!(drive.stored("n").unwrap(), b"mine");
+    assert_eq!(drive.stored_names(), BTreeSet::from(["n".to_owned()]));
+}
+
+#[test]
+fn a_rename_over_a_file_that_was_replaced_elsewhere_is_not_lost() {
+    for local in [false, true] {
+        let drive = view::fresh();
+        drive.write_elsewhere("n", b"old");
+        if !local {
+            drive.write_elsewhere("x", b"mine");
+        }
+        let here = knowing(&drive);
+        if local {
+            view::write(&here, "x", b"mine");
+        }
+        let elsewhere = drive.elsewhere();
+        view::RUNTIME.block_on(elsewhere.unlink(Ino::ROOT, b"n")).unwrap();
+        view::write(&elsewhere, "n", b"theirs");
+        rename(&here, "x", "n").unwrap();
+        assert_eq!(drive.stored("n").unwrap(), b"mine");
+        assert_eq!(drive.stored_names(), BTreeSet::from(["n".to_owned()]));
+    }
+}
+
+#[test]
+fn what_two_workstations_move_to_two_folders_is_in_one_of_them() {
+    let drive = view::fresh();
+    let first = drive.elsewhere();
+    for folder in ["a", "b", "c"] {
+        view::RUNTIME.block_on(first.make_dir(Ino::ROOT, folder.as_bytes(), 0o700)).unwrap();
+    }
+    let inside = view::RUNTIME.block_on(first.resolve("a")).unwrap().ino;
+    view::RUNTIME.block_on(first.write_path(inside, b"f", &b"text"[..])).unwrap();
+    view::RUNTIME.block_on(first.make_dir(inside, b"d", 0o700)).unwrap();
+    let second = knowing(&drive);
+    view::RUNTIME.block_on(second.list_path("a")).unwrap();
+    for name in ["f", "d"] {
+        rename(&first, &format!("a/{name}"), &format!("b/{name}")).unwrap();
+        let moved = rename(&second, &format!("a/{name}"), &format!("c/{name}"));
+        assert_eq!(moved.unwrap_err().kind(), Kind::NotFound);
+        let now = drive.elsewhere();
+        let listed = |folder| view::RUNTIME.block_on(now.list_path(folder)).unwrap().len();
+        let left = usize::from(name == "f");
+        assert_eq!([listed("a"), listed("b"), listed("c")], [left, 2 - left, 0], "{name}");
     }
 }
