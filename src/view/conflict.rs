@@ -11,7 +11,7 @@ use crate::clock::now_unix_s;
 use crate::date::format_unix_s;
 use crate::error::{Error, Kind, Result};
 use crate::record::directory::Entry;
-use crate::record::past::Conflict;
+use crate::record::past::{Conflict, Removed};
 use crate::record::{Located, PolicyRef, Record, RecordId};
 use std::time::Duration;
 
@@ -163,18 +163,34 @@ impl View {
         self.edit(folder, Edit::Profile { name, record, profile }).await
     }
 
+    /// Returns how a folder was removed from another one, or nothing when it is in it. Fails with
+    /// `NotFound` when it is neither.
+    async fn whereabouts(&self, parent: &Node, located: Located) -> Result<Option<Removed>> {
+        let (above, policy) = place_of(parent)?;
+        let removed = self.records.removed_names(above, &policy).await?;
+        if let Some(removed) = removed.into_iter().find(|r| r.entry.located == located) {
+            return Ok(Some(removed));
+        }
+        let names = self.records.names(above, &policy, Duration::MAX).await?;
+        if names.table.0.values().any(|e| e.located == located) {
+            return Ok(None);
+        }
+        Err(Error::new(Kind::NotFound, "the folder is not there any more"))
+    }
+
     /// Brings a folder back that somebody removed while something was made in it.
     pub(super) async fn revive(&self, folder: &Node) -> Result<()> {
         let (located, policy) = place_of(folder)?;
-        self.records.reopen_directory(located, &policy).await?;
         if folder.ino == Ino::ROOT {
-            return Ok(());
+            return self.records.reopen_directory(located, &policy).await;
         }
         let Spot { parent, name } = folder.spot();
         let parent = self.node(parent)?;
-        let (above, policy) = place_of(&parent)?;
-        let removed = self.records.removed_names(above, &policy).await?;
-        let Some(removed) = removed.into_iter().find(|r| r.entry.located == located) else {
+        // One that was moved before it was removed is not looked for.
+        self.whereabouts(&parent, located).await?;
+        self.records.reopen_directory(located, &policy).await?;
+        // Whoever removes it just now looks whether it is open after he took its name away.
+        let Some(removed) = self.whereabouts(&parent, located).await? else {
             return Ok(());
         };
         tracing::warn!(

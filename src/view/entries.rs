@@ -66,6 +66,11 @@ impl View {
         }
         removed?;
         folder.forget_attr();
+        // Who made a file in it between the two looked at its name before that went.
+        if is_closed && !self.records.is_closed(located, &policy).await? {
+            self.revive(&node).await?;
+            return Err(Error::new(Kind::NotEmpty, "somebody made a file in the folder just now"));
+        }
         Ok(())
     }
 

@@ -10,6 +10,9 @@ use crate::daemons::Bucket;
 use crate::drive::view::{RUNTIME, read};
 use crate::text::TextId;
 
+/// What happened to folders within this time tells what happened to a name.
+const NEAR_NS: u64 = 1_000_000_000;
+
 /// One save or removal of a name that everybody works on.
 struct Event {
     how: String,
@@ -30,7 +33,7 @@ struct Told {
     unsure: u64,
     errors: BTreeMap<String, u64>,
     counts: BTreeMap<String, u64>,
-    events: BTreeMap<String, Vec<String>>,
+    events: BTreeMap<String, Vec<(u64, String)>>,
 }
 
 /// What a name is found with: where, and which text; `None` when it is none, or not whole.
@@ -78,7 +81,8 @@ impl Told {
             }
             "error" => *self.errors.entry(words[2..].join(" ")).or_default() += number(1),
             "event" => {
-                self.events.entry(words[1].to_owned()).or_default().push(words[2..].join(" "));
+                let event = (number(2), words[3..].join(" "));
+                self.events.entry(words[1].to_owned()).or_default().push(event);
             }
             _ => *self.counts.entry(words[2..].join(" ")).or_default() += number(1),
         }
@@ -135,12 +139,31 @@ pub(crate) fn check(bucket: &Bucket, mounts: usize, logs: impl Iterator<Item = P
     }
     for line in &bad {
         println!("WRONG: {line}");
-        let concerned = told.events.iter().filter(|(name, _)| line.contains(name.as_str()));
-        for (name, events) in concerned.filter(|(name, _)| line.contains(&format!("{name} "))) {
-            events.iter().for_each(|e| println!("       {name}: {e}"));
-        }
+        explain(&told, line);
     }
     assert!(bad.is_empty(), "{} things are wrong", bad.len());
+}
+
+/// Prints what happened to the names that a complaint is about, and to folders at that time.
+fn explain(told: &Told, line: &str) {
+    let mut last = 0;
+    for (name, events) in told.events.iter().filter(|(n, _)| line.contains(&format!("{n} "))) {
+        for (time, what) in events {
+            println!("       {time} {name}: {what}");
+            last = last.max(*time);
+        }
+    }
+    let mut around: Vec<_> = told
+        .events
+        .iter()
+        .filter(|(name, _)| name.contains("/leaf"))
+        .flat_map(|(name, events)| events.iter().map(move |(time, what)| (time, name, what)))
+        .filter(|(time, ..)| time.abs_diff(last) < NEAR_NS)
+        .collect();
+    around.sort();
+    for (time, name, what) in around {
+        println!("         {time} {name}: {what}");
+    }
 }
 
 fn check_own(told: &Told, tree: &Tree, bad: &mut Vec<String>) {

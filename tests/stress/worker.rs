@@ -374,7 +374,7 @@ impl Worker {
                 self.count(what);
                 let shown = |p: &Path| p.strip_prefix(&self.root).unwrap().display().to_string();
                 let (one, other) = (shown(&one), shown(&other));
-                self.event(&one, &format!("{what} {other}"));
+                self.event(&one, &format!("{what} {other} on mount {}", self.mount));
                 match what {
                     "mkdir" => self.folders.0 += 1,
                     "rmdir" => self.folders.1 += 1,
