@@ -248,6 +248,8 @@ impl View {
             }
         }
         nodes.sort_by(|a, b| a.0.cmp(&b.0));
+        // A file that was made here may have gone to a conflict copy meanwhile.
+        nodes.dedup_by(|later, first| later.0 == first.0);
         let kept = nodes.iter().map(|(_, node)| node.clone()).collect();
         let entries = futures::stream::iter(nodes)
             .map(|(name, node)| async move {
