@@ -19,6 +19,5 @@ pub mod cli;
 pub mod config;
 pub mod demo;
 pub mod clock;
-mod date;
 pub mod wire;
 pub mod error;

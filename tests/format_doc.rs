@@ -11,9 +11,10 @@ use chartfs::key::{
 };
 use chartfs::realm;
 use chartfs::record::format::{FormatId, Measure, Slot};
-use chartfs::record::{Body, SlotWrite, directory, head, seal, statement};
+use chartfs::record::{Body, SlotWrite, directory, head, past, seal, statement};
 use chartfs::section::chunk;
 use chartfs::store::{Bucket, ObjectName};
+use chartfs::view;
 use futures::StreamExt;
 use support::TestRealm;
 
@@ -57,6 +58,10 @@ fn constants() -> Vec<(&'static str, u64)> {
         ("TRIE_DEPTH_MAX", n(directory::TRIE_DEPTH_MAX)),
         ("NAME_LEN_MAX_BYTES of a file", n(directory::NAME_LEN_MAX_BYTES)),
         ("TABLE_LEN_MAX_BYTES", directory::TABLE_LEN_MAX_BYTES),
+        ("REMOVED_KEPT", n(past::REMOVED_KEPT)),
+        ("REMOVED_MAX", n(past::REMOVED_MAX)),
+        ("TEXTS_MAX", n(view::TEXTS_MAX)),
+        ("TEXTS_LEN_MAX_BYTES", view::TEXTS_LEN_MAX_BYTES),
         ("STATE_LEN_MAX_BYTES", realm::state::STATE_LEN_MAX_BYTES),
         ("ADMINISTRATORS_MAX", n(realm::state::ADMINISTRATORS_MAX)),
         ("AUTHORITY_LEN_MAX_BYTES", realm::authority::AUTHORITY_LEN_MAX_BYTES),

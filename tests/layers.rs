@@ -34,7 +34,7 @@ const ONLY_IN: [(&str, &[&str]); 7] = [
     ("println!", &["cli/"]),
     ("eprintln!", &["cli/", "daemon/"]),
     ("std::env::var", &["config/"]),
-    ("SystemTime::now", &["clock.rs", "store/"]),
+    ("SystemTime::now", &["clock/", "store/"]),
 ];
 
 fn sources() -> Vec<(String, String)> {

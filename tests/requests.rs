@@ -38,7 +38,7 @@ async fn warmed(view: &View) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_create_is_two_writes_and_a_save_is_two() {
+async fn a_create_is_two_writes_and_a_save_is_two_and_a_look_at_the_folder() {
     let realm = TestRealm::found(Bucket::memory()).await;
     let view = drive(&realm, Duration::from_secs(60)).await;
     warmed(&view).await;
@@ -47,7 +47,8 @@ async fn a_create_is_two_writes_and_a_save_is_two() {
     assert_eq!((create.put, create.total()), (2, 2), "record, then directory: {create:?}");
     let write = view.write_path(Ino::ROOT, b"new.txt", &b"changed"[..]);
     let (_, save) = cost(&realm.bucket, write).await;
-    assert_eq!((save.put, save.total()), (2, 2), "history, then record: {save:?}");
+    let asked = (save.put, save.get, save.total());
+    assert_eq!(asked, (2, 1, 3), "history, record, and whether the name is there: {save:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -85,7 +85,7 @@ fn removed(args: &HistoryArgs, session: &Session) -> Outcome {
         let attr = view.resolve(&args.path).await?;
         Ok(view.removed(attr.ino).await?)
     })?;
-    let json: Vec<RemovedJson> = names.into_iter().map(removed_name).collect();
+    let json: Vec<RemovedJson> = names.iter().map(removed_name).collect();
     let mut out = Out::new(session.settings.color);
     if args.json {
         out.json(&json)?;
@@ -112,7 +112,7 @@ fn version(v: PastVersion) -> VersionJson {
     }
 }
 
-fn removed_name(r: RemovedName) -> RemovedJson {
+fn removed_name(r: &RemovedName) -> RemovedJson {
     RemovedJson {
         name: String::from_utf8_lossy(&r.name).into_owned(),
         kind: if r.is_folder { "directory" } else { "file" },

@@ -28,6 +28,7 @@ mod get;
 mod put;
 mod history;
 mod restore;
+mod rejected;
 mod import;
 mod mount;
 mod umount;
@@ -38,7 +39,7 @@ mod completions;
 mod version;
 mod man;
 
-use crate::date;
+use crate::clock::date;
 use report::{Exit, Failure, Outcome, report, usage_error};
 use session::{LogTo, Session, start_log};
 
@@ -100,6 +101,8 @@ enum Command {
     Put(put::PutArgs),
     History(history::HistoryArgs),
     Restore(restore::RestoreArgs),
+    #[command(subcommand)]
+    Rejected(rejected::RejectedCommand),
     Import(import::ImportArgs),
     Mount(mount::MountArgs),
     Umount(umount::UmountArgs),
@@ -151,6 +154,7 @@ fn run(args: impl IntoIterator<Item = OsString>) -> Outcome {
         Command::Put(args) => put::run(args, &session()?),
         Command::History(args) => history::run(args, &session()?),
         Command::Restore(args) => restore::run(args, &session()?),
+        Command::Rejected(command) => rejected::run(command, &session()?),
         Command::Import(args) => import::run(args, &session()?),
         Command::Mount(args) => mount::run(args, &quiet()?),
         Command::Umount(args) => umount::run(args),

@@ -152,6 +152,17 @@ impl Settings {
         secret_file::create_private_dir(&folder)?;
         Ok(folder.join(format!("{name}.marks")))
     }
+
+    /// Returns the folder of the texts that one user of one realm saved and that are not in the
+    /// bucket, which then exists.
+    ///
+    /// # Errors
+    /// What the system says when the folder cannot be made.
+    pub fn rejected_dir(&self, realm: &str, user: &str) -> Result<PathBuf> {
+        let folder = self.state.join("rejected").join(realm).join(user);
+        secret_file::create_private_dir(&folder)?;
+        Ok(folder)
+    }
 }
 
 fn read_config(flags: &Flags, environment: &Environment) -> Result<ConfigFile> {

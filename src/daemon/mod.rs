@@ -152,10 +152,14 @@ impl Service {
             self.gate.idle(limit).await;
             self.view.drain().await
         };
-        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
-            Err(Error::new(Kind::Unavailable, "not everything could be committed")
-                .because(format!("the bucket took more than {} s", limit.as_secs())))
-        })
+        if let Ok(drained) = tokio::time::timeout(limit, work).await {
+            return drained;
+        }
+        let late = Error::new(Kind::Unavailable, "not everything could be committed")
+            .because(format!("the bucket took more than {} s", limit.as_secs()))
+            .hint("the texts are kept on this workstation: chartfs rejected list");
+        self.view.keep_all_unsaved(&late).await;
+        Err(late)
     }
 
     /// Unmounts: politely while the grace lasts, then by detaching.

@@ -43,8 +43,7 @@ const ENTRY_LEN_MAX: usize = 2 + NAME_LEN_MAX_BYTES + 16 + 16 + 2 + 32 + 2 + 63;
 const PAST_LEN_MAX: usize =
     1 + 2 + 72 + 4 + REMOVED_MAX * (8 + 32 + ENTRY_LEN_MAX) + ENTRIES_MAX * (16 + 16 + 8);
 /// The longest table, in bytes.
-pub const TABLE_LEN_MAX_BYTES: u64 =
-    (PAST_LEN_MAX + 1 + 4 + ENTRIES_MAX * ENTRY_LEN_MAX) as u64;
+pub const TABLE_LEN_MAX_BYTES: u64 = (PAST_LEN_MAX + 1 + 4 + ENTRIES_MAX * ENTRY_LEN_MAX) as u64;
 
 /// What a name stands for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -123,7 +123,10 @@ impl Edit {
                 leaf.table.0.insert(one.clone(), second);
                 leaf.table.0.insert(other.clone(), first);
             }
-            Self::Copied { conflict, .. } => leaf.past.conflicts.push(*conflict),
+            Self::Copied { conflict, .. } => {
+                leaf.past.conflicts.retain(|c| c.copy != conflict.copy);
+                leaf.past.conflicts.push(*conflict);
+            }
             Self::Close if !leaf.table.0.is_empty() => {
                 return Err(Error::new(Kind::NotEmpty, "the folder is not empty"));
             }

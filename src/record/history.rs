@@ -23,11 +23,7 @@ impl Records {
     /// # Errors
     /// `NotFound` when that version is not in the bucket any more; otherwise as
     /// [`Records::load`].
-    pub async fn before(
-        &self,
-        record: &Record,
-        policy: &PolicyRef,
-    ) -> Result<Option<Arc<Record>>> {
+    pub async fn before(&self, record: &Record, policy: &PolicyRef) -> Result<Option<Arc<Record>>> {
         let version = record.changed_in().saturating_sub(1);
         if version == 0 {
             return Ok(None);

@@ -257,8 +257,7 @@ mod tests {
         let copy = RecordId([9; 16]);
         leaf.past.conflicts.push(Conflict { copy, original: RecordId([8; 16]), version: 4 });
         leaf.past.is_removed = true;
-        leaf.past.older =
-            Some(KeptTable { located: located(5), version: 6, object_hash: [7; 32] });
+        leaf.past.older = Some(KeptTable { located: located(5), version: 6, object_hash: [7; 32] });
         let bytes = leaf.encode().unwrap();
         assert_eq!(Leaf::decode(&bytes).unwrap(), leaf);
         let table_len = leaf.table.encode().unwrap().len();

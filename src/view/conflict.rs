@@ -7,8 +7,8 @@ use super::folder::{Edit, place_of};
 use super::node::{Node, Spot};
 use super::save::Pending;
 use super::{Ino, View};
+use crate::clock::date::format_unix_s;
 use crate::clock::now_unix_s;
-use crate::date::format_unix_s;
 use crate::error::{Error, Kind, Result};
 use crate::record::directory::Entry;
 use crate::record::past::{Conflict, Removed};
@@ -55,7 +55,7 @@ impl View {
             Ok(()) => Ok(name.to_vec()),
             Err(e) if e.kind() == Kind::Exists => {
                 let of = self.standing(folder, name).await?;
-                self.add_copy(folder, name, entry, of).await
+                Box::pin(self.add_copy(folder, name, entry, of)).await
             }
             Err(e) => Err(e),
         }
@@ -101,8 +101,7 @@ impl View {
         let user = label(self.records.keyring().user_name());
         let mark = format!("conflict {user} {} {time}", label(&self.device));
         for count in 1..=NAMES_MAX {
-            let mark =
-                if count == 1 { format!(" ({mark})") } else { format!(" ({mark} {count})") };
+            let mark = if count == 1 { format!(" ({mark})") } else { format!(" ({mark} {count})") };
             let name = marked_name(name, &mark);
             let add = Edit::Add { name: name.clone(), entry: entry.clone() };
             match self.edit(folder, add).await {

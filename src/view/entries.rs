@@ -240,7 +240,9 @@ impl View {
     pub async fn tidy(&self) -> Result<()> {
         locked(&self.tree).sweep();
         self.settle_every_folder(self.options.grace).await?;
-        self.records.marks().write()
+        self.records.marks().write()?;
+        self.retry_unsaved().await;
+        Ok(())
     }
 
     async fn settle_every_folder(&self, grace: Duration) -> Result<()> {

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -54,6 +55,14 @@ impl Writing {
     }
 }
 
+/// A draft that is kept among the rejected texts, as it was after so many changes.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    pub(super) id: String,
+    pub(super) edits: u64,
+    pub(super) since: Instant,
+}
+
 /// The part of a node that only files use.
 #[derive(Default)]
 pub(super) struct FileState {
@@ -65,6 +74,10 @@ pub(super) struct FileState {
     /// Whether the time is one that a program set, and not that of the last change.
     is_mtime_set: AtomicBool,
     told: Mutex<Told>,
+    /// The text of this file that is kept because it could not be committed.
+    pub(super) kept: Mutex<Option<Kept>>,
+    /// Whether the text was refused when it was committed last: trying again cannot help.
+    pub(super) is_refused: AtomicBool,
     /// What stood under the name of a new file, when that was taken away just before.
     pub(super) returning: Mutex<Option<Gone>>,
 }
@@ -434,7 +447,7 @@ impl View {
             && let Err(e) = self.save(node, true).await
         {
             tracing::warn!(kind = ?e.kind(), "a file could not be committed when it was closed");
-            if is_refusal(e.kind()) {
+            if node.file.is_refused.load(Ordering::Relaxed) {
                 self.reject(node).await;
             }
         }
@@ -472,7 +485,7 @@ impl View {
 }
 
 /// Says whether trying again cannot help.
-fn is_refusal(kind: Kind) -> bool {
+pub(super) fn is_refusal(kind: Kind) -> bool {
     matches!(
         kind,
         Kind::Denied

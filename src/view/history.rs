@@ -187,9 +187,10 @@ fn changed(seen: &Seen, older: Option<&Record>) -> Vec<&'static str> {
         Some(older) => contents(&seen.record, slot) != contents(older, slot),
         None => is_filled,
     };
-    let slots = seen.open.iter().filter(|(slot, parts)| {
-        is_changed(*slot, parts.iter().any(|p| p.meta.body_len > 0))
-    });
+    let slots = seen
+        .open
+        .iter()
+        .filter(|(slot, parts)| is_changed(*slot, parts.iter().any(|p| p.meta.body_len > 0)));
     slots.map(|(slot, _)| section_name(slot.0)).collect()
 }
 

@@ -234,19 +234,20 @@ impl View {
     }
 
     async fn make_listing(&self, folder: &Arc<Node>) -> Result<Listing> {
-        // Before the table: what is committed in between is in the one or in the other.
-        let here = folder.folder.here();
+        // Before the table: what is committed in between is in the one or in the other. The nodes
+        // are held, because what is committed may be forgotten at once.
+        let here: Vec<(Vec<u8>, Arc<Node>)> = folder
+            .folder
+            .here()
+            .into_iter()
+            .filter_map(|(name, ino)| Some((name, self.node(ino).ok()?)))
+            .collect();
         let table = self.table(folder, self.options.attr_ttl).await?;
         let (_, policy) = place_of(folder)?;
         let mut nodes = self.listed_nodes(folder, &table, &policy).await?;
         let known: HashSet<Ino> = nodes.iter().map(|(_, node)| node.ino).collect();
-        for (name, ino) in here.into_iter().filter(|(_, ino)| !known.contains(ino)) {
-            if let Ok(node) = self.node(ino)
-                && node.stands() != Stands::Removed
-            {
-                nodes.push((name, node));
-            }
-        }
+        let here = here.into_iter().filter(|(_, node)| !known.contains(&node.ino));
+        nodes.extend(here.filter(|(_, node)| node.stands() != Stands::Removed));
         nodes.sort_by(|a, b| a.0.cmp(&b.0));
         // A file that was made here may have gone to a conflict copy meanwhile.
         nodes.dedup_by(|later, first| later.0 == first.0);

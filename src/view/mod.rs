@@ -28,11 +28,12 @@ mod local;
 mod xattr;
 mod history;
 mod restore;
+mod rejected;
 mod path;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -47,6 +48,7 @@ use node::{Node, Stands, Tree};
 pub use history::{History, PastVersion, RemovedName};
 pub use path::Saved;
 pub use policy::Rewrapped;
+pub use rejected::{RejectedText, RejectedTexts, TEXTS_LEN_MAX_BYTES, TEXTS_MAX};
 
 /// A number for a file or folder within one mount; 1 is the root. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -225,6 +227,8 @@ pub struct View {
     rules: Rules,
     /// How this workstation is called in the names of conflict copies.
     device: String,
+    /// Where texts that cannot be committed outlive the mount.
+    rejected: OnceLock<Arc<RejectedTexts>>,
     tree: Mutex<Tree>,
     files: Mutex<HashMap<Handle, Arc<OpenFile>>>,
     folders: Mutex<HashMap<Handle, Arc<OpenFolder>>>,
@@ -259,6 +263,7 @@ impl View {
             options,
             rules: Rules::builtin(),
             device: conflict::device_name(),
+            rejected: OnceLock::new(),
             tree: Mutex::new(Tree::new(Node::root(Stands::Directory { located, policy }))),
             files: Mutex::default(),
             folders: Mutex::default(),
@@ -266,6 +271,12 @@ impl View {
             invalidations,
             receiver: Mutex::new(Some(receiver)),
         }))
+    }
+
+    /// Keeps every text that cannot be committed there from now on, so that its author finds it
+    /// when the drive is gone. The first place that is named stays.
+    pub fn keep_rejected_in(&self, texts: RejectedTexts) {
+        let _ = self.rejected.set(Arc::new(texts));
     }
 
     /// Returns the records below the view.
@@ -311,10 +322,10 @@ impl View {
     /// # Errors
     /// The first failure; everything else was tried too.
     pub async fn drain(&self) -> Result<()> {
-        let open: Vec<Arc<OpenFile>> = locked(&self.files).values().cloned().collect();
         let mut result = Ok(());
-        for file in open {
-            result = result.and(self.save(&file.node, true).await);
+        let unsaved = locked(&self.tree).unsaved();
+        for node in unsaved {
+            result = result.and(self.save(&node, true).await);
         }
         result = result.and(self.settle_all_removals().await);
         result.and(self.records.marks().write())

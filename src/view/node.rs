@@ -212,6 +212,11 @@ impl Tree {
         self.nodes.values().filter(|n| n.kind == NodeKind::Directory).cloned().collect()
     }
 
+    /// Returns every file with a text that no commit has.
+    pub(super) fn unsaved(&self) -> Vec<Arc<Node>> {
+        self.nodes.values().filter(|n| n.file.is_dirty()).cloned().collect()
+    }
+
     /// Adds a node that stands for nothing in the bucket yet.
     pub(super) fn add(&mut self, kind: NodeKind, spot: Spot, stands: Stands) -> Arc<Node> {
         let ino = Ino(self.next);

@@ -64,6 +64,10 @@ impl View {
 
     fn hand_out(&self, node: Arc<Node>, access: Access, keep_cache: bool) -> Opened {
         let handle = self.new_handle();
+        if access.write && node.file.is_refused.load(Ordering::Relaxed) {
+            // What was refused before is another program's: it stays kept beside what follows.
+            locked(&node.file.kept).take();
+        }
         node.file.handles.fetch_add(1, Ordering::Relaxed);
         locked(&self.files).insert(handle, Arc::new(OpenFile { node, access }));
         Opened { handle, keep_cache, is_outdated: false, read_only: !access.write }

@@ -102,6 +102,23 @@ impl View {
         Ok(rewrapped)
     }
 
+    /// Wraps what the user can open in the root, and below it as far as its policy reaches, again
+    /// under the policy in force there: an administrator who replaces that holds no key of a
+    /// record.
+    ///
+    /// # Errors
+    /// Those of loading and committing the folders; a file that cannot be wrapped again is counted.
+    pub async fn rewrap_root(&self) -> Result<Rewrapped> {
+        let root = self.node(Ino::ROOT)?;
+        let (located, policy) = place_of(&root)?;
+        for part in self.records.records_of(located, &policy).await? {
+            self.rewrap_record(part, &policy, &policy).await?;
+        }
+        let mut rewrapped = Rewrapped::default();
+        self.rewrap_below(&root, &policy, &mut rewrapped).await?;
+        Ok(rewrapped)
+    }
+
     async fn rewrap_below(
         &self,
         folder: &Arc<Node>,

@@ -184,25 +184,11 @@ impl View {
             self.keep_for_handles(target).await;
         }
         let time = (mtime, node.file.is_mtime_set());
-        self.replace_text(entry, &way.to, &way.to_name, text, time).await?;
-        self.keep_replaced(way, entry).await?;
+        let entry = self.replace_text(entry, &way.to, &way.to_name, text, time).await?;
         way.to.folder.clear_overlay(&way.to_name);
         self.drop_overlay_here(way, node);
-        self.become_record(way, node, entry, target);
+        self.become_record(way, node, &entry, target);
         Ok(())
-    }
-
-    /// After a text was merged into the record that had the new name: it must have it still. Fails
-    /// with `Exists` when another one has it now.
-    async fn keep_replaced(&self, way: &Way, over: &Entry) -> Result<()> {
-        match self.entry(&way.to, &way.to_name, Duration::ZERO).await? {
-            Some(now) if now.located == over.located => Ok(()),
-            Some(_) => Err(Error::new(Kind::Exists, "another file has the name now")),
-            None => {
-                let name = way.to_name.clone();
-                self.edit(&way.to, Edit::Add { name, entry: over.clone() }).await
-            }
-        }
     }
 
     /// Lets a node take over the record of the name that it was renamed to. Whoever has the old
@@ -334,8 +320,7 @@ impl View {
         if replaced.hides || !moved.hides {
             let text = self.text_of(node).await?;
             let time = (moved.mtime_unix_ns(), node.file.is_mtime_set());
-            self.replace_text(over, &way.to, &way.to_name, text, time).await?;
-            self.keep_replaced(way, over).await?;
+            let over = self.replace_text(over, &way.to, &way.to_name, text, time).await?;
             let (name, record) = (way.from_name.clone(), entry.located.record);
             match self.edit(&way.from, Edit::Leave { name, record }).await {
                 // Somebody else took it away first; its text has the new name all the same.
@@ -344,7 +329,7 @@ impl View {
             }
             locked(&self.tree).unbind(entry.located.record);
             way.to.folder.clear_overlay(&way.to_name);
-            self.become_record(way, node, over, target);
+            self.become_record(way, node, &over, target);
             return Ok(());
         }
         self.check_add(&way.to).await?;

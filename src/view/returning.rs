@@ -45,10 +45,17 @@ impl View {
             self.save_backup(backup, &policy).await?;
         }
         let entry = Entry { profile: record.head.profile, ..gone.entry.clone() };
+        let (record_id, profile) = (located.record, entry.profile);
         let name = match self.entry(folder, name, Duration::ZERO).await? {
-            Some(now) if now.located == located => name.to_vec(),
-            None => self.add_or_copy(folder, name, entry).await?,
-            Some(_) => self.add_copy(folder, name, entry, None).await?,
+            Some(now) if now == entry => name.to_vec(),
+            Some(now) if now.located == located => {
+                let name = name.to_vec();
+                let noted = Edit::Profile { name: name.clone(), record: record_id, profile };
+                self.edit(folder, noted).await?;
+                name
+            }
+            // Another workstation made a file of that name: both stay.
+            _ => self.add_or_copy(folder, name, entry).await?,
         };
         locked(&self.tree).unbind(located.record);
         self.settle(node, folder, &name, located, policy);

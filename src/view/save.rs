@@ -44,7 +44,14 @@ impl View {
     /// program behind it has written anything.
     pub(super) async fn save(&self, node: &Arc<Node>, is_last: bool) -> Result<()> {
         let work = node.file.work.lock().await;
-        self.save_held(node, is_last, &work).await
+        let saved = Box::pin(self.save_held(node, is_last, &work)).await;
+        match saved {
+            Ok(()) => {
+                self.note_saved(node).await;
+                Ok(())
+            }
+            Err(e) => Box::pin(self.keep_unsaved(node, e)).await,
+        }
     }
 
     /// As [`View::save`], for whoever holds the file's work lock already.
@@ -210,11 +217,11 @@ impl View {
     ) -> Result<Option<Arc<Record>>> {
         match self.save_onto(located, policy, pending).await? {
             Onto::Done(record) => {
-                self.keep_named(node, &record).await?;
+                Box::pin(self.keep_named(node, &record)).await?;
                 Ok(Some(record))
             }
             Onto::Conflict => {
-                self.save_conflict(node, located, policy, pending).await?;
+                Box::pin(self.save_conflict(node, located, policy, pending)).await?;
                 self.invalidate(Invalidation::Inode(node.ino));
                 Ok(None)
             }
@@ -254,7 +261,9 @@ impl View {
             .hint("save again"))
     }
 
-    /// Merges a text into the record that an entry stands for, as when a file is renamed over it.
+    /// Merges a text into the record that a name stands for, as when a file is renamed over it;
+    /// returns that. When the name stands for another record meanwhile the text goes into that one,
+    /// and when it was taken away it comes back.
     pub(super) async fn replace_text(
         &self,
         entry: &Entry,
@@ -262,17 +271,37 @@ impl View {
         name: &[u8],
         text: Text,
         (mtime_unix_ns, is_mtime_set): (i64, bool),
-    ) -> Result<()> {
+    ) -> Result<Entry> {
         let (_, policy) = place_of(folder)?;
         let pending = Pending { text, base: None, edits: 0, mtime_unix_ns, is_mtime_set };
-        match self.save_onto(entry.located, &policy, &pending).await? {
-            Onto::Done(record) if record.head.profile != entry.profile => {
-                let (record, profile) = (entry.located.record, record.head.profile);
-                self.edit(folder, Edit::Profile { name: name.to_vec(), record, profile }).await
+        let mut entry = entry.clone();
+        for _ in 0..TRIES_MAX {
+            let Onto::Done(record) = self.save_onto(entry.located, &policy, &pending).await? else {
+                return Err(Error::new(Kind::Conflict, "the record was changed by others"));
+            };
+            let named = Entry { profile: record.head.profile, ..entry };
+            match self.entry(folder, name, Duration::ZERO).await? {
+                Some(now) if now == named => return Ok(named),
+                Some(now) if now.located != named.located && now.is_directory() => {
+                    return Err(Error::new(Kind::IsDirectory, "the new name is a folder's"));
+                }
+                Some(now) if now.located != named.located => entry = now,
+                Some(_) => {
+                    let (record, profile) = (named.located.record, named.profile);
+                    let name = name.to_vec();
+                    self.edit(folder, Edit::Profile { name, record, profile }).await?;
+                    return Ok(named);
+                }
+                None => {
+                    let name = name.to_vec();
+                    match self.edit(folder, Edit::Add { name, entry: named.clone() }).await {
+                        Err(e) if e.kind() == Kind::Exists => entry = named,
+                        added => return added.map(|()| named),
+                    }
+                }
             }
-            Onto::Done(_) => Ok(()),
-            Onto::Conflict => Err(Error::new(Kind::Conflict, "the record was changed by others")),
         }
+        Err(Error::new(Kind::Conflict, "the name is changed by others all the time"))
     }
 
     /// Sets the time of a file whose text is committed.

@@ -118,6 +118,32 @@ fn a_root_policy_that_is_replaced_keeps_what_was_written_under_the_first() {
     assert_eq!(site.ok(&cat), BUNDLE);
 }
 
+// An administrator opens no record, so somebody who does wraps them again for new readers.
+#[test]
+fn a_root_policy_that_is_replaced_lets_new_readers_in_once_records_are_wrapped_again() {
+    let (site, url) = drive();
+    export(&site);
+    site.ok(&["import", &url, "/", "export", "--credential", "doctor.credential"]);
+    site.user("billing", &["billing"]);
+    let text = std::fs::read_to_string(site.path("policy.toml")).unwrap();
+    let wider = text.replace("list = \"", "list = \"billing@st-mary or ")
+        + "\n[section.documents]\nread = \"physician@st-mary or billing@st-mary\"\n\
+           write = \"physician@st-mary\"\n";
+    site.write("policy.toml", &wider);
+    let set = ["policy", "set", "/", "policy.toml", "--realm", &url, "--as-admin", "bucket.admin"];
+    site.ok(&set);
+    let cat = ["cat", &url, "ana/old/note.txt", "--credential", "billing.credential"];
+    site.fails(12, &cat);
+    let with: Vec<&str> = set.into_iter().chain(["--credential", "doctor.credential"]).collect();
+    let said = site.ok(&with);
+    assert!(said.contains("2 records wrapped again, 0 left"), "{said}");
+    assert_eq!(site.ok(&cat), "a note\n");
+    // Who opens nothing wraps nothing.
+    site.user("stranger", &["cleaner"]);
+    let with: Vec<&str> = set.into_iter().chain(["--credential", "stranger.credential"]).collect();
+    site.fails(12, &with);
+}
+
 #[test]
 fn a_folder_gets_its_policy_from_who_manages_it_and_the_root_from_an_administrator() {
     let (site, url) = drive();

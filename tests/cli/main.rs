@@ -9,3 +9,4 @@ mod refusals;
 mod policy;
 mod manners;
 mod drive;
+mod history;

@@ -24,8 +24,7 @@ async fn a_conflict_copy_says_of_whom_where_when_and_what() {
     let mark = copy.strip_prefix("r (conflict doctor ").unwrap().strip_suffix(").json").unwrap();
     let (device, time) = mark.rsplit_once(' ').unwrap();
     assert!(!device.is_empty() && !device.contains(['/', ' ', '.']), "{device:?}");
-    let shape: String =
-        time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+    let shape: String = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
     assert_eq!(shape, "0000-00-00T00-00-00Z");
     let texts = [read(&three, "/r.json").await, read(&three, &format!("/{copy}")).await];
     assert_eq!(texts, [r#"{"labs": ["1"]}"#, r#"{"labs": ["2"]}"#]);
@@ -98,12 +97,59 @@ async fn what_was_removed_and_made_anew_while_it_was_edited_is_beside_the_new_on
     assert_eq!(read(&other, copy).await, "edited");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_is_renamed_over_a_name_goes_where_the_name_points_now() {
+    use super::read as text_of;
+    let replace = chartfs::view::RenameMode::Replace;
+    for new in ["new.tmp", "new.txt"] {
+        for is_made_anew in [false, true] {
+            let realm = TestRealm::found(Bucket::memory()).await;
+            let saver = drive(&realm, "doctor").await;
+            save(&saver, "/r.txt", "old").await.unwrap();
+            save(&saver, &format!("/{new}"), "saved").await.unwrap();
+            let other = eager(&realm, "doctor").await;
+            other.unlink(ROOT, b"r.txt").await.unwrap();
+            if is_made_anew {
+                save(&other, "/r.txt", "anew").await.unwrap();
+            }
+            saver.rename(ROOT, new.as_bytes(), ROOT, b"r.txt", replace).await.unwrap();
+            assert_eq!(names(&other, "/").await, ["r.txt"], "{new} {is_made_anew}");
+            assert_eq!(text_of(&other, "/r.txt").await, "saved", "{new} {is_made_anew}");
+            assert_eq!(text_of(&saver, "/r.txt").await, "saved", "{new} {is_made_anew}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_name_that_comes_back_here_and_was_taken_elsewhere_leaves_both() {
+    let policy = super::support::POLICY.replace(
+        "remove = \"physician@st-mary\"",
+        "remove = \"physician@st-mary or pharmacist@board\"",
+    );
+    let realm = TestRealm::found_with(Bucket::memory(), &policy).await;
+    let doctor = eager(&realm, "doctor").await;
+    save(&doctor, "/r.json", r#"{"medications": ["a"], "labs": [1]}"#).await.unwrap();
+    let pharmacist = drive(&realm, "pharmacist").await;
+    pharmacist.unlink(ROOT, b"r.json").await.unwrap();
+    doctor.unlink(ROOT, b"r.json").await.unwrap();
+    let new = r#"{"medications": ["new"], "labs": [2]}"#;
+    save(&doctor, "/r.json", new).await.unwrap();
+    save(&pharmacist, "/r.json", r#"{"medications": ["back"]}"#).await.unwrap();
+    let all = names(&doctor, "/").await;
+    assert_eq!(all.len(), 2, "{all:?}");
+    assert_eq!(read(&doctor, "/r.json").await, new);
+    let copy = all.iter().find(|n| *n != "r.json").unwrap();
+    assert_eq!(read(&doctor, copy).await, r#"{"medications": ["back"], "labs": [1]}"#);
+}
+
 // The other order: the removal waits for the name to come back, and meanwhile another workstation
 // saves.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_edited_after_it_was_removed_here_stays() {
-    let policy = super::support::POLICY
-        .replace("remove = \"physician@st-mary\"", "remove = \"physician@st-mary or pharmacist@board\"");
+    let policy = super::support::POLICY.replace(
+        "remove = \"physician@st-mary\"",
+        "remove = \"physician@st-mary or pharmacist@board\"",
+    );
     let text = |medicine: &str| format!(r#"{{"medications": ["{medicine}"], "labs": [1]}}"#);
     for edited in [text("b"), r#"{"medications": ["a"], "labs": [2]}"#.to_owned()] {
         let realm = TestRealm::found_with(Bucket::memory(), &policy).await;

@@ -3,10 +3,14 @@
 
 #![allow(clippy::unwrap_used, clippy::missing_panics_doc)]
 
+#[path = "../fake_s3/mod.rs"]
+mod fake_s3;
 #[path = "../support/mod.rs"]
 mod support;
 
 mod conflicts;
+mod kept;
+mod locals;
 mod removed;
 mod unlinked;
 mod versions;

@@ -88,8 +88,10 @@ async fn a_record_renamed_to_a_local_name_loses_only_what_its_remover_may_remove
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_record_renamed_to_another_name_stays_whole_when_its_old_name_does_not_come_back() {
-    let policy = super::support::POLICY
-        .replace("remove = \"physician@st-mary\"", "remove = \"physician@st-mary or pharmacist@board\"");
+    let policy = super::support::POLICY.replace(
+        "remove = \"physician@st-mary\"",
+        "remove = \"physician@st-mary or pharmacist@board\"",
+    );
     let realm = TestRealm::found_with(Bucket::memory(), &policy).await;
     save(&*eager(&realm, "doctor").await, "/r.json", TEXT).await.unwrap();
     let pharmacist = eager(&realm, "pharmacist").await;

@@ -39,7 +39,10 @@ async fn each_user_sees_the_versions_of_what_he_sees() {
     let realm = with_versions().await;
     let doctor = eager(&realm, "doctor").await;
     let sections: Vec<_> = shown(&doctor, "/r.json").await.into_iter().map(|v| v.1).collect();
-    assert_eq!(sections[..4], [vec!["medications"], vec!["labs"], vec!["medications"], vec!["labs"]]);
+    assert_eq!(
+        sections[..4],
+        [vec!["medications"], vec!["labs"], vec!["medications"], vec!["labs"]]
+    );
     assert_eq!(sections[4], ["frame", "medications", "labs"]);
     let pharmacist = eager(&realm, "pharmacist").await;
     let seen = shown(&pharmacist, "/r.json").await;

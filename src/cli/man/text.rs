@@ -117,8 +117,9 @@ pub(super) fn files() -> Roff {
             (
                 "~/.local/share/chartfs/state/",
                 "High-water marks: which version of each record was seen last. They hold no \
-                 secret. Without them the bucket could show an older version unnoticed. mount.log \
-                 in it has the log lines of mounts in the background.",
+                 secret. Without them the bucket could show an older version unnoticed. rejected/ in \
+                 it has texts that were saved and are not in the bucket, sealed for their author: \
+                 chartfs-rejected(1). mount.log has the log lines of mounts in the background.",
             ),
         ],
     )
@@ -177,6 +178,14 @@ pub(super) fn json(name: &str) -> Option<Roff> {
             &["An array of name, kind (file or directory), size_bytes, mtime, mtime_unix_s, known \
              (false for a file that is damaged)."]
         }
+        "chartfs-history" => &[
+            "An array, the newest first, of version, time, time_unix_s, writer, sections (array), \
+             size_bytes. With --removed: an array of name, kind (file or directory), removed, \
+             removed_unix_s, by, id.",
+        ],
+        "chartfs-rejected" => &[
+            "list: an array, the oldest first, of id, time, time_unix_s, path, size_bytes, reason.",
+        ],
         "chartfs-import" => &["An object: created, changed, unchanged, skipped, failed."],
         "chartfs-check" => &[
             "An object: ok, objects (number by kind), damaged and notes (arrays of object, what, \
@@ -253,6 +262,21 @@ pub(super) fn examples_of(name: &str) -> &'static str {
         "chartfs-put" => {
             "chartfs put s3://clinic-records/realm record.json /patients/ana/ \\\n    \
              --credential lee.credential"
+        }
+        "chartfs-history" => {
+            "chartfs history s3://clinic-records/realm /patients/ana/record.json\n\
+             chartfs history s3://clinic-records/realm /patients/ana --removed"
+        }
+        "chartfs-restore" => {
+            "chartfs restore s3://clinic-records/realm /patients/ana/record.json --version 3 \\\n    \
+             --as record-before.json\n\
+             # a name that was removed\n\
+             chartfs restore s3://clinic-records/realm /patients/ana/note.txt"
+        }
+        "chartfs-rejected" => {
+            "chartfs rejected list --credential lee.credential\n\
+             chartfs rejected show 019f2c > record.json\n\
+             chartfs rejected drop 019f2c"
         }
         "chartfs-import" => {
             "chartfs import s3://clinic-records/realm /patients ./export \\\n    \

@@ -162,5 +162,9 @@ async fn open(
     if !options.read_only {
         records.realm().bucket().probe().await?;
     }
-    View::of(Arc::new(records), ViewOptions { attr_ttl, ..ViewOptions::default() }).await
+    let texts = super::rejected::open_texts(session, records.keyring().clone())?;
+    let options = ViewOptions { attr_ttl, ..ViewOptions::default() };
+    let view = View::of(Arc::new(records), options).await?;
+    view.keep_rejected_in(texts);
+    Ok(view)
 }

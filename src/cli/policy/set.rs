@@ -25,11 +25,15 @@ use crate::record::head::RECORD_LEN_MAX_BYTES;
 use crate::record::marks::Marks;
 use crate::record::{Located, PolicyRef, RecordId, Records};
 use crate::store::Location;
+use crate::view::{Rewrapped, View};
 
 /// Set the policy of a folder
 ///
 /// The policy of the root is set by an administrator, that of any other folder by who satisfies
 /// `manage` of the policy in force there. What `policy check` calls an error is refused here.
+///
+/// Records are wrapped again for the new readers by whoever can open them. An administrator cannot:
+/// with --credential, the holder of that does it at once, else each record's next writer.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct SetArgs {
     /// The folder in the drive; / is its root
@@ -40,7 +44,7 @@ pub(in crate::cli) struct SetArgs {
     #[arg(long, value_name = "BUCKET")]
     realm: Option<String>,
     /// Sign as an administrator, by this key
-    #[arg(long, value_name = "FILE", conflicts_with = "credential")]
+    #[arg(long, value_name = "FILE")]
     as_admin: Option<PathBuf>,
     #[command(flatten)]
     drive: DriveArgs,
@@ -50,7 +54,13 @@ pub(super) fn run(args: &SetArgs, session: &Session) -> Outcome {
     let text = read_policy(&args.file)?;
     let location = session.location(args.realm.as_deref())?;
     let said = match (&args.as_admin, is_root(&args.path)) {
-        (Some(admin), true) => set_as_admin(args, session, &location, admin, text)?,
+        (Some(admin), true) => {
+            let said = set_as_admin(args, session, &location, admin, text)?;
+            match rewrap_root(args, session, &location)? {
+                Some(done) => told(&said, done),
+                None => said,
+            }
+        }
         (None, false) => set_as_user(args, session, &location, &text)?,
         (None, true) => {
             return Err(Error::new(Kind::Usage, "the root's policy is an administrator's")
@@ -82,8 +92,26 @@ fn set_as_admin(
         let realm = session.open_realm(location, admin.realm_genesis.as_ref()).await?;
         refuse_errors(&source, &realm, &args.file).await?;
         let hash = set_root(realm, admin, text).await?;
-        Ok(format!("policy {} is in force at {}", hex(&hash), args.path))
+        Ok::<_, Error>(format!("policy {} is in force at {}", hex(&hash), args.path))
     })?
+}
+
+/// Wraps again what the holder of the credential can open, when one is named.
+fn rewrap_root(
+    args: &SetArgs,
+    session: &Session,
+    location: &Location,
+) -> std::result::Result<Option<Rewrapped>, Failure> {
+    if args.drive.credential.is_none() {
+        return Ok(None);
+    }
+    let work = async |view: &Arc<View>| Ok(view.rewrap_root().await?);
+    with_view(session, &location.to_string(), &args.drive, work).map(Some)
+}
+
+fn told(said: &str, done: Rewrapped) -> String {
+    let Rewrapped { records, left } = done;
+    format!("{said}: {records} records wrapped again, {left} left to their next writers")
 }
 
 fn set_as_user(
@@ -98,10 +126,7 @@ fn set_as_user(
         let source = Source::of_text(text, patient)?;
         refuse_errors(&source, view.records().realm(), &args.file).await?;
         let done = folder::set(view, &args.path, text).await?;
-        Ok(format!(
-            "the policy is in force at {}: {} records wrapped again, {} left to their next writers",
-            args.path, done.records, done.left
-        ))
+        Ok(told(&format!("the policy is in force at {}", args.path), done))
     })
 }
 

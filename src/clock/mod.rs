@@ -1,5 +1,7 @@
 //! What time it is: the one place that asks the machine's clock.
 
+pub(crate) mod date;
+
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Returns nanoseconds since 1970-01-01T00:00:00Z.
