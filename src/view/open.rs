@@ -14,6 +14,11 @@ use crate::record::directory::check_name;
 use crate::record::format::FormatId;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How old what is known of a folder may be for `O_EXCL`. Whoever unpacks many files commits more
+/// often than this, and so does not ask for each.
+const ABSENCE_MAX_AGE: Duration = Duration::from_millis(200);
 
 impl View {
     /// Opens a file.
@@ -99,7 +104,11 @@ impl View {
             Err(e) => return Err(e),
         }
         let folder = self.node(parent)?;
-        let mut stands = if is_local_name(name) { Stands::Local } else { Stands::Fresh };
+        let is_local = is_local_name(name);
+        if exclusive && !is_local && !self.comes_back(&folder, name) {
+            self.check_absent(&folder, name).await?;
+        }
+        let mut stands = if is_local { Stands::Local } else { Stands::Fresh };
         if stands == Stands::Fresh && !self.comes_back(&folder, name) {
             self.check_not_hidden(&folder, name).await?;
             match self.check_add(&folder).await {
@@ -172,6 +181,16 @@ impl View {
         }
         let table = self.table(folder, self.options.attr_ttl).await?;
         Ok(table.0.keys().any(|other| stands_in_for(name, other)))
+    }
+
+    /// Whoever makes a file that nobody else may have made, as a lock, is told of one that another
+    /// workstation made a moment ago. One that it makes in the same moment gets a conflict name.
+    async fn check_absent(&self, folder: &Node, name: &[u8]) -> Result<()> {
+        let max_age = self.options.attr_ttl.min(ABSENCE_MAX_AGE);
+        match self.entry(folder, name, max_age).await? {
+            Some(_) => Err(Error::new(Kind::Exists, "the name exists already")),
+            None => Ok(()),
+        }
     }
 
     /// A name whose record is closed to the user as a whole is taken, and he may not replace it.

@@ -81,7 +81,10 @@ impl View {
             (RenameMode::NoReplace, Some(_)) => {
                 return Err(Error::new(Kind::Exists, "the name exists already"));
             }
-            (RenameMode::Exchange, _) => return self.exchange(&way).await,
+            (RenameMode::Exchange, Some(target)) => {
+                return self.exchange(&way, [&node, target]).await;
+            }
+            (RenameMode::Exchange, None) => return Err(Error::new(Kind::NotFound, "no such file")),
             _ => {}
         }
         way.from.forget_attr();
@@ -110,11 +113,19 @@ impl View {
         }
     }
 
-    async fn exchange(&self, way: &Way) -> Result<()> {
+    async fn exchange(&self, way: &Way, nodes: [&Arc<Node>; 2]) -> Result<()> {
         if way.from.ino != way.to.ino {
             return Err(Error::new(Kind::Unsupported, "names in two folders cannot be exchanged"));
         }
         self.check_remove(&way.from).await?;
+        for node in nodes {
+            // One that was just made is to have a record to exchange.
+            self.save(node, true).await?;
+            if node.stands() == Stands::Local {
+                return Err(Error::new(Kind::Unsupported, "the names cannot be exchanged")
+                    .because("one of the files is on this workstation only"));
+            }
+        }
         let (one, other) = (way.from_name.clone(), way.to_name.clone());
         self.edit(&way.from, Edit::Exchange { one, other }).await
     }

@@ -5,6 +5,7 @@
 mod drive;
 
 mod files;
+mod calls;
 mod names;
 mod metadata;
 mod waiting;
