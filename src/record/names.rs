@@ -445,7 +445,8 @@ impl Records {
                 if moved.located.record != *record {
                     return Err(missing());
                 }
-                let (name, leave) = (to.clone(), Edit::Leave { name: from.clone(), record: *record });
+                let (name, leave) =
+                    (to.clone(), Edit::Leave { name: from.clone(), record: *record });
                 let give = match over {
                     Some(_) => Edit::Put { name, entry: moved },
                     None => Edit::Add { name, entry: moved },

@@ -15,6 +15,7 @@ use super::stream::Stream;
 use super::{Access, Attr, Handle, Ino, NodeKind, SetAttr, View, locked};
 use crate::clock::now_unix_ns;
 use crate::error::{Error, Kind, Result};
+use crate::record::Record;
 
 /// The bytes that a node holds, while it is in use.
 #[derive(Default)]
@@ -35,6 +36,8 @@ pub(super) struct Writing {
     pub(super) draft: Draft,
     /// The view that the draft began as; `None` for a file that is new, or replaced as a whole.
     pub(super) base: Option<Arc<Rendered>>,
+    /// The version that a draft which was copied from a long text began as.
+    pub(super) copied: Option<Arc<Record>>,
     /// Counts the changes, so that a commit knows whether it has all of them.
     pub(super) edits: u64,
     /// The changes that are committed.
@@ -74,6 +77,9 @@ pub(super) struct FileState {
     /// Whether the time is one that a program set, and not that of the last change.
     is_mtime_set: AtomicBool,
     told: Mutex<Told>,
+    /// The version that programs were shown when they opened the file last, or wrote themselves:
+    /// what they write is based on it, however long they take.
+    opened: Mutex<Option<Arc<Record>>>,
     /// The text of this file that is kept because it could not be committed.
     pub(super) kept: Mutex<Option<Kept>>,
     /// Whether the text was refused when it was committed last: trying again cannot help.
@@ -157,8 +163,30 @@ impl FileState {
         }
     }
 
+    /// Holds the version that what is read and written from now on is based on.
+    pub(super) fn hold_version(&self, record: Option<Arc<Record>>) {
+        *locked(&self.opened) = record;
+    }
+
+    /// As [`FileState::hold_version`], unless there is one.
+    pub(super) fn keep_version(&self, record: Option<Arc<Record>>) {
+        let mut opened = locked(&self.opened);
+        if opened.is_none() {
+            *opened = record;
+        }
+    }
+
+    /// Lets go of that version when the file is not open any more.
+    fn drop_version(&self) {
+        let mut opened = locked(&self.opened);
+        if !self.is_open() {
+            *opened = None;
+        }
+    }
+
     /// Forgets the text: the record says what the file is.
     pub(super) fn forget_text(&self) {
+        self.hold_version(None);
         *locked(&self.held) = Held::Nothing;
     }
 
@@ -169,7 +197,8 @@ impl FileState {
             Text::Spool(spool) => Draft::Spool(spool),
         };
         let mtime_unix_ns = now_unix_ns();
-        let writing = Writing { draft, base: None, edits: 0, saved: 0, mtime_unix_ns };
+        let writing =
+            Writing { draft, base: None, copied: None, edits: 0, saved: 0, mtime_unix_ns };
         *locked(&self.held) = Held::Draft(writing);
     }
 
@@ -252,7 +281,11 @@ impl View {
         let Stands::Record { located, policy } = node.stands() else {
             return Err(not_open());
         };
-        let seen = self.see(located, &policy, self.options.attr_ttl).await?;
+        let opened = locked(&node.file.opened).clone().filter(|r| r.located == located);
+        let seen = match opened {
+            Some(record) => self.see_version(record, &policy).await?,
+            None => self.see(located, &policy, self.options.attr_ttl).await?,
+        };
         let held = match seen.external() {
             Some((part, opened)) => {
                 Held::Stream(Arc::new(Stream::new(part.clone(), opened.clone())))
@@ -328,6 +361,7 @@ impl View {
                 *held = Held::Draft(Writing {
                     draft: Draft::of(&rendered.bytes),
                     base: Some(rendered),
+                    copied: None,
                     edits: 0,
                     saved: 0,
                     mtime_unix_ns: now_unix_ns(),
@@ -342,7 +376,9 @@ impl View {
         let mut held = locked(&node.file.held);
         if matches!(*held, Held::Stream(_)) {
             let mtime_unix_ns = now_unix_ns();
-            *held = Held::Draft(Writing { draft, base: None, edits: 0, saved: 0, mtime_unix_ns });
+            let copied = locked(&node.file.opened).clone();
+            let (base, edits, saved) = (None, 0, 0);
+            *held = Held::Draft(Writing { draft, base, copied, edits, saved, mtime_unix_ns });
         }
         Ok(())
     }
@@ -465,6 +501,7 @@ impl View {
         if !is_kept {
             *held = Held::Nothing;
         }
+        node.file.drop_version();
     }
 
     /// Returns the text of a file as this user sees it now, drafts included.

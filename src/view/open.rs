@@ -34,7 +34,7 @@ impl View {
         if node.stands() == Stands::Removed && !node.file.is_open() {
             return Err(Error::new(Kind::NotFound, "the file has no name any more"));
         }
-        let (mut keep_cache, mut is_outdated) = (true, false);
+        let (mut keep_cache, mut is_outdated, mut shown) = (true, false, None);
         if let Stands::Record { located, policy } = node.stands() {
             let seen = self.see(located, &policy, self.options.attr_ttl).await?;
             if access.write {
@@ -43,6 +43,8 @@ impl View {
             if access.read && seen.open.is_empty() {
                 return Err(Error::new(Kind::Denied, "the record is closed to you"));
             }
+            node.file.hold_version(Some(seen.record.clone()));
+            shown = Some(seen.record.clone());
             (keep_cache, is_outdated) = node.file.tell_opened(*seen.record.object_hash());
             if !keep_cache {
                 node.file.drop_rendered();
@@ -53,7 +55,10 @@ impl View {
             self.change(&node, |draft| draft.set_len(0)).await?;
             keep_cache = false;
         }
-        Ok(Opened { is_outdated, ..self.hand_out(node, access, keep_cache) })
+        let opened = self.hand_out(node.clone(), access, keep_cache);
+        // The last of the others may have been closed since it was looked at.
+        node.file.keep_version(shown);
+        Ok(Opened { is_outdated, ..opened })
     }
 
     pub(super) fn check_writable(&self, sight: Sight) -> Result<()> {
@@ -134,6 +139,7 @@ impl View {
         *locked(&node.file.held) = Held::Draft(Writing {
             draft: Draft::of(b""),
             base: None,
+            copied: None,
             edits,
             saved: 0,
             mtime_unix_ns: now_unix_ns(),

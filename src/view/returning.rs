@@ -87,6 +87,7 @@ impl View {
         let pending = Pending {
             text: backup.text,
             base: None,
+            copied: None,
             edits: 0,
             mtime_unix_ns: now,
             is_mtime_set: false,

@@ -25,6 +25,8 @@ pub(super) const TRIES_MAX: u32 = 16;
 pub(super) struct Pending {
     pub(super) text: Text,
     pub(super) base: Option<Arc<Rendered>>,
+    /// The version that a long text was copied from.
+    pub(super) copied: Option<Arc<Record>>,
     pub(super) edits: u64,
     pub(super) mtime_unix_ns: i64,
     /// Whether a program set that time: then the whole file shows it, not only what is changed.
@@ -65,6 +67,7 @@ impl View {
             Held::Draft(w) if w.is_dirty() => Pending {
                 text: w.draft.text()?,
                 base: w.base.clone(),
+                copied: w.copied.clone(),
                 edits: w.edits,
                 mtime_unix_ns: w.mtime_unix_ns,
                 is_mtime_set: node.file.is_mtime_set(),
@@ -104,6 +107,7 @@ impl View {
                 return Ok(());
             };
             let seen = self.see(located, &policy, Duration::MAX).await?;
+            node.file.hold_version(node.file.is_open().then(|| seen.record.clone()));
             let is_as_written = self.is_as_written(&seen, &pending.text).await?;
             let mut held = locked(&node.file.held);
             if matches!(&*held, Held::Draft(w) if !w.is_dirty()) {
@@ -119,13 +123,14 @@ impl View {
         }
         if let Stands::Record { located, policy } = node.stands() {
             let seen = self.see(located, &policy, Duration::MAX).await?;
-            let base = if seen.external().is_some() {
-                None
+            node.file.hold_version(node.file.is_open().then(|| seen.record.clone()));
+            let (base, copied) = if seen.external().is_some() {
+                (None, Some(seen.record.clone()))
             } else {
-                Some(Arc::new(self.render(&seen).await?))
+                (Some(Arc::new(self.render(&seen).await?)), None)
             };
             if let Held::Draft(w) = &mut *locked(&node.file.held) {
-                w.base = base;
+                (w.base, w.copied) = (base, copied);
             }
         }
         Ok(())
@@ -222,6 +227,7 @@ impl View {
             }
             Onto::Conflict => {
                 Box::pin(self.save_conflict(node, located, policy, pending)).await?;
+                node.file.hold_version(None);
                 self.invalidate(Invalidation::Inode(node.ino));
                 Ok(None)
             }
@@ -273,7 +279,8 @@ impl View {
         (mtime_unix_ns, is_mtime_set): (i64, bool),
     ) -> Result<Entry> {
         let (_, policy) = place_of(folder)?;
-        let pending = Pending { text, base: None, edits: 0, mtime_unix_ns, is_mtime_set };
+        let (base, copied, edits) = (None, None, 0);
+        let pending = Pending { text, base, copied, edits, mtime_unix_ns, is_mtime_set };
         let mut entry = entry.clone();
         for _ in 0..TRIES_MAX {
             let Onto::Done(record) = self.save_onto(entry.located, &policy, &pending).await? else {

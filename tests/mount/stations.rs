@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use chartfs::daemon::MountOptions;
@@ -134,4 +136,45 @@ fn what_two_workstations_move_to_two_folders_is_in_one_of_them() {
         let left = usize::from(name == "f");
         assert_eq!([listed("a"), listed("b"), listed("c")], [left, 2 - left, 0], "{name}");
     }
+}
+
+/// What a program writes is based on what it was shown when it opened the file, however long ago.
+#[test]
+fn a_version_that_came_while_a_file_was_open_is_not_overwritten_unseen() {
+    let Some(m) = Mounted::with(view::fresh_without_memory(), believing()) else { return };
+    // A whole page, which the kernel has without asking.
+    let first = "first...".repeat(512);
+    fs::write(m.path("f"), &first).unwrap();
+    let mut file = File::options().read(true).write(true).open(m.path("f")).unwrap();
+    let mut shown = String::new();
+    file.read_to_string(&mut shown).unwrap();
+    m.drive.write_elsewhere("f", b"theirs");
+    file.set_len(0).unwrap();
+    file.write_all_at(b"mine", 0).unwrap();
+    nix::unistd::close(file).unwrap();
+    assert_eq!(shown, first);
+    let now = m.drive.elsewhere();
+    let names = m.drive.stored_names();
+    let texts: BTreeSet<_> = names.iter().map(|n| view::read(&now, n).unwrap()).collect();
+    assert_eq!(texts, BTreeSet::from([b"theirs".to_vec(), b"mine".to_vec()]), "{names:?}");
+    // Who opens it again sees what is there now.
+    assert_eq!(fs::read(m.path("f")).unwrap(), view::read(&now, "f").unwrap());
+}
+
+/// A text that is too long to be a part of its record is replaced as a whole.
+#[test]
+fn a_long_text_that_came_while_the_file_was_open_is_not_overwritten_unseen() {
+    let Some(m) = Mounted::with(view::fresh_without_memory(), believing()) else { return };
+    let text = |byte: u8| vec![byte; 700_000];
+    fs::write(m.path("f"), text(b'a')).unwrap();
+    let file = File::options().read(true).write(true).open(m.path("f")).unwrap();
+    m.drive.write_elsewhere("f", &text(b'b'));
+    file.write_all_at(b"mine", 0).unwrap();
+    nix::unistd::close(file).unwrap();
+    let mut mine = text(b'a');
+    mine[..4].copy_from_slice(b"mine");
+    let now = m.drive.elsewhere();
+    let names = m.drive.stored_names();
+    let texts: BTreeSet<_> = names.iter().map(|n| view::read(&now, n).unwrap()).collect();
+    assert!(texts == BTreeSet::from([text(b'b'), mine]), "{names:?}");
 }

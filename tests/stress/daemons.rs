@@ -37,8 +37,7 @@ impl Bucket {
         let bucket = Self { dir: tempfile::tempdir().unwrap() };
         fs::create_dir(bucket.path("bucket")).unwrap();
         RUNTIME.block_on(async {
-            let realm =
-                TestRealm::found_with(open(&bucket.path("bucket")).await, POLICY).await;
+            let realm = TestRealm::found_with(open(&bucket.path("bucket")).await, POLICY).await;
             for i in 0..WORKSTATIONS {
                 let name = format!("doctor{i}");
                 let credential = realm.credential(&name, &["physician@st-mary"]).await;
@@ -108,7 +107,8 @@ impl Bucket {
             let secret = keyfile::open(FileKind::Credential, &sealed, None).unwrap();
             let credential = Credential::from_bytes(&secret).unwrap();
             let genesis = credential.realm_genesis;
-            let realm = Realm::open(open(&self.path("bucket")).await, Some(&genesis)).await.unwrap();
+            let realm =
+                Realm::open(open(&self.path("bucket")).await, Some(&genesis)).await.unwrap();
             let keyring = Arc::new(Keyring::new(credential).unwrap());
             let marks = Arc::new(Marks::in_memory());
             let records = Records::new(Arc::new(realm), keyring, marks);

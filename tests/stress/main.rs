@@ -49,10 +49,8 @@ fn main() {
         processes: number("--processes").unwrap_or(8),
         seed: number("--seed").unwrap_or(1),
     };
-    let wanted: Vec<&String> = args
-        .iter()
-        .filter(|a| !a.starts_with('-') && a.parse::<u64>().is_err())
-        .collect();
+    let wanted: Vec<&String> =
+        args.iter().filter(|a| !a.starts_with('-') && a.parse::<u64>().is_err()).collect();
     for (name, mounts) in CASES {
         if listing {
             println!("{name}: test");
@@ -101,7 +99,11 @@ fn case(mounts: usize, size: &Size) {
         std::thread::sleep(Duration::from_secs(1));
     }
     let all_well = workers.iter_mut().all(|w| w.wait().unwrap().success());
-    println!("{mounts} mount(s), {} processes, {:.1} s", size.processes, started.elapsed().as_secs_f64());
+    println!(
+        "{mounts} mount(s), {} processes, {:.1} s",
+        size.processes,
+        started.elapsed().as_secs_f64()
+    );
     for daemon in daemons {
         daemon.print();
         daemon.end();

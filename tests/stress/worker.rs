@@ -113,11 +113,8 @@ fn close(file: File) -> io::Result<()> {
 fn write_new(path: &Path, text: &[u8], exclusive: bool) -> io::Result<()> {
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);
-    let mut file = if exclusive {
-        options.create_new(true).open(path)?
-    } else {
-        options.open(path)?
-    };
+    let mut file =
+        if exclusive { options.create_new(true).open(path)? } else { options.open(path)? };
     file.write_all(text)?;
     close(file)
 }
