@@ -381,7 +381,9 @@ impl Records {
         let mut given = vec![false; edits.len()];
         for (at, phase) in phases.into_iter().enumerate() {
             if at == 1 {
-                phase.iter().for_each(|(i, _)| given[*i] = results[*i].is_ok());
+                for (i, _) in &phase {
+                    given[*i] = results[*i].is_ok();
+                }
             }
             let mut groups: [Vec<(usize, Edit)>; SHARDS] = std::array::from_fn(|_| Vec::new());
             for (i, edit) in phase {

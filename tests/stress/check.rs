@@ -171,11 +171,10 @@ fn check_own(told: &Told, tree: &Tree, bad: &mut Vec<String>) {
         let found = tree.files.get(name).map_or(&[][..], |f| f);
         match found {
             [] if !may.contains(&None) => bad.push(format!("{name} is lost, with {may:?}")),
-            [] => {}
             [(path, text)] if text.is_none() || !may.contains(text) => {
                 bad.push(format!("{path} says {text:?}, not one of {may:?}"));
             }
-            [_] => {}
+            [] | [_] => {}
             more => bad.push(format!("{name} is there more than once: {more:?}")),
         }
     }

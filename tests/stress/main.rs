@@ -22,7 +22,7 @@ use daemons::Bucket;
 const CASES: [(&str, usize); 2] =
     [("many_processes_over_one_mount_lose_nothing", 1), ("and_over_two_mounts_of_a_bucket", 2)];
 /// How many steps each process of the short run takes.
-const STEPS: u64 = 200;
+const STEPS: u64 = 100;
 
 /// How much is done.
 struct Size {

@@ -231,12 +231,15 @@ impl Worker {
 
     /// Folders are renamed by others: looks where a file is now, if that can be found out.
     fn find(&mut self, name: &str) {
-        let leaves = TOPS.iter().flat_map(|t| (0..LEAVES).map(move |i| format!("{t}/leaf{i}")));
-        let all = TOPS.iter().map(|t| (*t).to_owned()).chain(leaves);
-        for dir in all {
-            if fs::metadata(self.root.join(&dir).join(name)).is_ok() {
-                self.own.get_mut(name).unwrap().dir = dir;
-                return;
+        for top in TOPS {
+            let entries = fs::read_dir(self.root.join(top)).into_iter().flatten();
+            let leaves = entries.filter_map(|e| e.ok()?.file_name().into_string().ok());
+            let leaves = leaves.filter(|n| n.starts_with("leaf")).map(|n| format!("{top}/{n}"));
+            for dir in std::iter::once(top.to_owned()).chain(leaves) {
+                if fs::metadata(self.root.join(&dir).join(name)).is_ok() {
+                    self.own.get_mut(name).unwrap().dir = dir;
+                    return;
+                }
             }
         }
     }
