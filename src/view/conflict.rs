@@ -11,7 +11,7 @@ use crate::clock::date::format_unix_s;
 use crate::clock::now_unix_s;
 use crate::error::{Error, Kind, Result};
 use crate::record::directory::Entry;
-use crate::record::past::Conflict;
+use crate::record::past::{Conflict, Removed};
 use crate::record::{Located, PolicyRef, Record, RecordId};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -43,6 +43,25 @@ impl View {
             None => self.records.load(meant_for, policy, Duration::MAX).await?.version(),
         };
         self.add_copy(&folder, &name, entry, Some((meant_for.record, version))).await.map(drop)
+    }
+
+    /// Gives a record its name, or when another workstation made the same name first, one beside
+    /// it: both texts stay.
+    pub(super) async fn add_or_copy(
+        &self,
+        folder: &Node,
+        name: &[u8],
+        entry: Entry,
+    ) -> Result<Vec<u8>> {
+        let add = Edit::Add { name: name.to_vec(), entry: entry.clone() };
+        match self.edit(folder, add).await {
+            Ok(()) => Ok(name.to_vec()),
+            Err(e) if e.kind() == Kind::Exists => {
+                let of = self.standing(folder, name).await?;
+                Box::pin(self.add_copy(folder, name, entry, of)).await
+            }
+            Err(e) => Err(e),
+        }
     }
 
     /// Gives a record that is in conflict with what stands under a name a name of its own.
@@ -249,18 +268,37 @@ impl View {
         if entry.profile == record.head.profile {
             return Ok(());
         }
-        let entry = Entry { profile: record.head.profile, ..entry };
-        self.edit(folder, Edit::Put { name: name.to_vec(), entry }).await
+        let (record, profile) = (record.located.record, record.head.profile);
+        self.edit(folder, Edit::Profile { name: name.to_vec(), record, profile }).await
+    }
+
+    /// Returns how a folder was removed from another one, or nothing when it is in it. Fails with
+    /// `NotFound` when it is neither.
+    async fn whereabouts(&self, parent: &Node, located: Located) -> Result<Option<Removed>> {
+        let (above, policy) = place_of(parent)?;
+        let removed = self.records.removed_names(above, &policy).await?;
+        if let Some(removed) = removed.into_iter().find(|r| r.entry.located == located) {
+            return Ok(Some(removed));
+        }
+        let names = self.records.names(above, &policy, Duration::MAX).await?;
+        if names.table.0.values().any(|e| e.located == located) {
+            return Ok(None);
+        }
+        Err(Error::new(Kind::NotFound, "the folder is not there any more"))
     }
 
     /// Brings a folder back that somebody removed while something was made in it.
     pub(super) async fn revive(&self, folder: &Node) -> Result<()> {
         let (located, policy) = place_of(folder)?;
-        self.records.reopen_directory(located, &policy).await?;
         if folder.ino == Ino::ROOT {
-            return Ok(());
+            return self.records.reopen_directory(located, &policy).await;
         }
         let parent = self.node(folder.spot().parent)?;
+        // One that was moved before it was removed is not looked for.
+        self.whereabouts(&parent, located).await?;
+        self.records.reopen_directory(located, &policy).await?;
+        // Whoever removes it just now looks whether it is open after he took its name away.
+        self.whereabouts(&parent, located).await?;
         self.add_removed(&parent, located).await
     }
 

@@ -138,6 +138,11 @@ impl FakeS3 {
         self.state.lock().unwrap().held.insert((method.to_owned(), key.to_owned()));
     }
 
+    /// Keeps the answers to requests for an object waiting, which say what was true when it came.
+    pub(crate) fn hold_answers(&self, method: &str, key: &str) {
+        self.hold(&format!("answer to {method}"), key);
+    }
+
     /// Refuses requests for an object.
     pub(crate) fn refuse(&self, method: &str, key: &str) {
         self.state.lock().unwrap().refused.insert((method.to_owned(), key.to_owned()));
@@ -257,6 +262,7 @@ impl FakeS3 {
                     reply
                 }
             };
+            self.gate(&(format!("answer to {}", at.0), at.1)).await;
             stream.write_all(&reply.bytes()).await.ok()?;
         }
     }

@@ -109,3 +109,80 @@ fn the_mount_table_names_us_and_the_bucket() {
     }
     assert!(!line.contains("allow_other"), "{line}");
 }
+
+/// Returns a file's or folder's `mtime` and `ctime`, in nanoseconds.
+fn times(m: &Mounted, name: &str) -> (i64, i64) {
+    let metadata = fs::symlink_metadata(m.path(name)).unwrap();
+    let ns = |seconds: i64, ns: i64| seconds * 1_000_000_000 + ns;
+    (ns(metadata.mtime(), metadata.mtime_nsec()), ns(metadata.ctime(), metadata.ctime_nsec()))
+}
+
+#[test]
+fn a_change_of_attributes_moves_the_time_of_change_alone() {
+    let Some(m) = Mounted::new() else { return };
+    fs::write(m.path("f"), "x").unwrap();
+    fs::create_dir(m.path("d")).unwrap();
+    for name in ["f", "d"] {
+        let before = times(&m, name);
+        fs::set_permissions(m.path(name), fs::Permissions::from_mode(0o750)).unwrap();
+        let (mtime, ctime) = times(&m, name);
+        assert_eq!(mtime, before.0, "{name}");
+        assert!(ctime > before.1, "{name}");
+        set_mtime(&m, name, TimeSpec::new(1_900_000_000, 5));
+        let (mtime, later) = times(&m, name);
+        assert_eq!(mtime, 1_900_000_000_000_000_005, "{name}");
+        assert!(later > ctime && later < mtime, "{name}");
+    }
+    // What is written next moves both.
+    fs::write(m.path("f"), "y").unwrap();
+    let (mtime, ctime) = times(&m, "f");
+    assert_eq!(mtime, ctime);
+}
+
+#[test]
+fn a_time_of_reading_that_a_program_set_is_kept() {
+    let Some(m) = Mounted::new() else { return };
+    fs::write(m.path("f"), "x").unwrap();
+    let mtime = times(&m, "f").0;
+    let (read, omit) = (TimeSpec::new(1_234_567_890, 7), TimeSpec::new(0, libc::UTIME_OMIT));
+    let follow = UtimensatFlags::FollowSymlink;
+    utimensat(nix::fcntl::AT_FDCWD, &m.path("f"), &read, &omit, follow).unwrap();
+    let metadata = fs::metadata(m.path("f")).unwrap();
+    assert_eq!((metadata.atime(), metadata.atime_nsec()), (1_234_567_890, 7));
+    assert_eq!(times(&m, "f").0, mtime);
+}
+
+#[test]
+fn a_folder_changes_when_a_name_in_it_is_given_or_taken() {
+    let Some(m) = Mounted::new() else { return };
+    fs::create_dir(m.path("d")).unwrap();
+    let mut last = times(&m, "d").0;
+    let mut is_later = |what: &str| {
+        let (mtime, ctime) = times(&m, "d");
+        assert!(mtime > last && ctime == mtime, "{what}");
+        last = mtime;
+    };
+    // Not committed yet: it is empty and open.
+    let file = fs::File::create(m.path("d/f")).unwrap();
+    is_later("create");
+    drop(file);
+    fs::write(m.path("d/.f.swp"), "x").unwrap();
+    is_later("create of a file of this workstation");
+    fs::rename(m.path("d/f"), m.path("d/g")).unwrap();
+    is_later("rename");
+    fs::create_dir(m.path("d/e")).unwrap();
+    is_later("mkdir");
+    fs::remove_dir(m.path("d/e")).unwrap();
+    is_later("rmdir");
+    fs::remove_file(m.path("d/g")).unwrap();
+    is_later("unlink");
+}
+
+#[test]
+fn an_unlinked_file_has_no_link() {
+    let Some(m) = Mounted::new() else { return };
+    let file = fs::File::create(m.path("f")).unwrap();
+    assert_eq!(file.metadata().unwrap().nlink(), 1);
+    fs::remove_file(m.path("f")).unwrap();
+    assert_eq!(file.metadata().unwrap().nlink(), 0);
+}
