@@ -105,7 +105,7 @@ impl View {
         let Spot { parent, name } = node.spot();
         let folder = self.node(parent)?;
         if !self.records.is_pending(record.located) {
-            return self.keep_named_at(&folder, &name, record, Duration::ZERO).await;
+            return self.keep_named_at(&folder, &name, record, Duration::ZERO, || true).await;
         }
         self.check_later(parent, &name, record.located);
         match self.entry(&folder, &name, Duration::MAX).await? {
@@ -130,6 +130,22 @@ impl View {
             return Duration::MAX;
         }
         Duration::ZERO
+    }
+
+    /// Forgets to look at what a change made here takes away: whoever makes it knows the text.
+    pub(super) fn uncheck(&self, folder: &Node, edit: &Edit) -> Vec<(Located, Spot)> {
+        let is_taken = |record: &RecordId, spot: &Spot| match edit {
+            Edit::Remove { record: removed, .. } => record == removed,
+            Edit::Put { name, entry } => {
+                spot.parent == folder.ino && spot.name == *name && *record != entry.located.record
+            }
+            Edit::Rename { to, record: moved, .. } => {
+                spot.parent == folder.ino && spot.name == *to && record != moved
+            }
+            _ => false,
+        };
+        let mut unchecked = locked(&self.unchecked);
+        unchecked.extract_if(|record, (_, spot)| is_taken(record, spot)).map(|(_, u)| u).collect()
     }
 
     /// Looks whether the names of records that the bucket has now are still there.
@@ -170,10 +186,10 @@ impl View {
             None => place_of(&*self.find_folder(located.birth).await?)?,
         };
         let record = self.records.load(located, &place.1, Duration::MAX).await?;
-        match folder {
-            Some(folder) => self.keep_named_at(folder, name, &record, max_age).await,
-            None => self.keep_named_anywhere(&record).await,
-        }
+        let Some(folder) = folder else { return self.keep_named_anywhere(&record).await };
+        // What is taken away here meanwhile is not among the unchecked any more.
+        let is_wanted = || locked(&self.unchecked).contains_key(&located.record);
+        self.keep_named_at(folder, name, &record, max_age, is_wanted).await
     }
 
     /// As [`View::keep_named`], by the folder and the name that the record had here.
@@ -183,6 +199,7 @@ impl View {
         name: &[u8],
         record: &Record,
         max_age: Duration,
+        is_wanted: impl Fn() -> bool,
     ) -> Result<()> {
         let located = record.located;
         let entry = self.entry(folder, name, max_age).await?;
@@ -198,6 +215,9 @@ impl View {
             // It has another name now.
             return Ok(());
         };
+        if !is_wanted() {
+            return Ok(());
+        }
         let entry = Entry { profile: record.head.profile, ..removed.entry };
         tracing::warn!(
             alert = "conflict",

@@ -180,7 +180,8 @@ impl View {
             return Ok(true);
         }
         let table = self.table(folder, self.options.attr_ttl).await?;
-        Ok(table.0.keys().any(|other| stands_in_for(name, other)))
+        let mut files = table.0.iter().filter(|(_, entry)| !entry.is_directory());
+        Ok(files.any(|(other, _)| stands_in_for(name, other)))
     }
 
     /// A name whose record is closed to the user as a whole is taken, and he may not replace it.
