@@ -68,20 +68,36 @@ mod tests {
 
     #[test]
     fn new_texts_of_files_are_known_by_their_names() {
-        let drawn = ["sedAb12Cd", "XX80Z8my", "tmp0GrHVy", "tmpab1_3cd9", "mlr-in-place-3067621373"];
+        let drawn =
+            ["sedAb12Cd", "XX80Z8my", "tmp0GrHVy", "tmpab1_3cd9", "mlr-in-place-3067621373"];
         for name in ["tmp", "tmp.Ab12Cd34Ef", "x.new", "x.part"].into_iter().chain(drawn) {
             assert!(is_stand_in_name(name.as_bytes()), "{name}");
         }
-        for name in ["sedation", "sedAb12Cd3", "sedAb12.d", "template", "tmpfs", "news", "record.json", ".new"] {
+        for name in [
+            "sedation",
+            "sedAb12Cd3",
+            "sedAb12.d",
+            "template",
+            "tmpfs",
+            "news",
+            "record.json",
+            ".new",
+        ] {
             assert!(!is_stand_in_name(name.as_bytes()), "{name}");
         }
         for name in [
-            ".record.json.Ab12Cd", "record.json.1", "record.json-x", "_record.json", ".tmp-record.json",
+            ".record.json.Ab12Cd",
+            "record.json.1",
+            "record.json-x",
+            "_record.json",
+            ".tmp-record.json",
             "tmp_record.json",
         ] {
             assert!(stands_in_for(name.as_bytes(), b"record.json"), "{name}");
         }
-        for name in ["record.json", "record.jsonl", "other.json", "old-record.json", "x.record.json.y"] {
+        for name in
+            ["record.json", "record.jsonl", "other.json", "old-record.json", "x.record.json.y"]
+        {
             assert!(!stands_in_for(name.as_bytes(), b"record.json"), "{name}");
         }
         assert!(!stands_in_for(b"results.db", b"result"));

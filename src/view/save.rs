@@ -224,7 +224,9 @@ impl View {
         pending: &Pending,
     ) -> Result<Option<Arc<Record>>> {
         let done = match self.save_onto(located, policy, pending).await {
-            Err(e) if e.kind() == Kind::Denied && self.stays_here(node, located, policy).await? => {
+            Err(e)
+                if e.kind() == Kind::Denied && self.stays_here(node, located, policy).await? =>
+            {
                 return Ok(None);
             }
             done => done?,

@@ -1,6 +1,7 @@
 """A realm on a folder that serves as bucket, with the people and the policy of the demonstration,
 and one real mount for each of them."""
 
+import json
 import os
 import re
 import subprocess
@@ -112,6 +113,16 @@ class Realm:
             if time.monotonic() > waited:
                 raise RuntimeError(f"{point} is still mounted")
             time.sleep(0.01)
+
+    def rejected(self, who):
+        """Returns the texts of somebody that were refused, as the program lists them."""
+        listed = self.call("rejected", "list", "--json", "--credential",
+                           self.credential(who), who=who)
+        return json.loads(listed)
+
+    def rejected_text(self, who, text_id):
+        return self.call("rejected", "show", text_id, "--credential",
+                         self.credential(who), who=who)
 
     def close(self):
         """Takes off what a failed run left mounted."""

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 from records import BUNDLE, CLOSED, OPEN, RECORDS, same_but_layout, same_bytes
@@ -88,6 +89,9 @@ class Work:
         if there != sorted(names):
             self.problems.append(f"{who} finds {there}")
 
+    def look_at_rejected(self, listed):
+        """Looks at what was refused, where something must be."""
+
     def need(self, problem):
         if problem:
             self.problems.append(problem)
@@ -132,18 +136,27 @@ class RecordWork(Work):
         self.need(different and f"{name}, {who}: {different}")
 
     def edit_what_is_closed(self, name):
-        """The old version stays; the program says so, or the text is there beside the record."""
+        """The old version stays, and the new text is kept for its author."""
         folder = self.at(self.who)
         before = (folder / name).read_text(encoding="utf-8")
         status, said = self.run(F=folder / name, D=folder, N=name, OLD=CLOSED[0], NEW=CLOSED[1])
-        kept = [f.name for f in folder.iterdir()
-                if CLOSED[1] in f.read_text(encoding="utf-8") and f.name not in self.files()]
-        different = same_bytes(before, (folder / name).read_text(encoding="utf-8"))
-        self.need(different and f"{name}, its editor: {different}")
-        if status == 0 and not kept:
-            self.problems.append(f"{name}: refused, but nothing was said and nothing is kept: {said}")
-        self.notes.append("refusal: " + ", ".join(
-            (["the program says so"] if status else []) + [f"kept as {k}" for k in kept]))
+        if status == 0:
+            self.problems.append(f"{name}: it did not say that it failed: {said}")
+        # The kernel lets go of a closed file a moment after `close` returns.
+        hung = time.monotonic() + HUNG_S
+        while different := same_bytes(before, (folder / name).read_text(encoding="utf-8")):
+            if time.monotonic() > hung:
+                self.problems.append(f"{name}, its editor: {different}")
+                return
+            time.sleep(0.02)
+
+    def look_at_rejected(self, listed):
+        """The refused text is kept sealed, whatever the program did with its own file."""
+        path = f"/{self.place}/refused.json"
+        kept = [text["id"] for text in listed if text["path"] == path]
+        texts = [self.realm.rejected_text(self.who, text_id) for text_id in kept]
+        if not any(CLOSED[1] in text for text in texts):
+            self.problems.append(f"the refused text is not kept, but {texts}")
 
     def prepare(self):
         """Notes what others see before anything is changed."""

@@ -1,4 +1,5 @@
 # needs: mlr
 # layout: another
 # A new file in the same folder, renamed over the old one; it lays out anew what it reads.
-mlr -I --json put '$* = json_decode(gsub(json_encode($*), ENV["OLD"], ENV["NEW"]))' "$F"
+mlr -I --json --no-jlistwrap flatten then \
+    put 'for (k, v in $*) { if (v == ENV["OLD"]) { $[k] = ENV["NEW"] } }' then unflatten "$F"
