@@ -467,20 +467,10 @@ impl Filesystem for Adapter {
         );
     }
 
-    fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        let (view, ino) = (Arc::clone(&self.view), Ino(ino.0));
-        self.ask(
-            &self.quick("listxattr"),
-            async move { view.xattr_names(ino).await },
-            move |names| match names {
-                Ok(names) => {
-                    let list: Vec<u8> =
-                        names.into_iter().flat_map(|n| n.into_iter().chain([0])).collect();
-                    send_xattr(reply, size, &list);
-                }
-                Err(errno) => reply.error(errno),
-            },
-        );
+    // Programs that copy attributes (rsync -X, cp -a) would try to set, and to remove, what says
+    // how the file is seen here. Who knows a name asks for it.
+    fn listxattr(&self, _req: &Request, _ino: INodeNo, size: u32, reply: ReplyXattr) {
+        send_xattr(reply, size, &[]);
     }
 
     fn removexattr(&self, _req: &Request, _ino: INodeNo, _name: &OsStr, reply: ReplyEmpty) {

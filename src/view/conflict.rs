@@ -124,7 +124,7 @@ impl View {
         let Spot { parent, name } = node.spot();
         let folder = self.node(parent)?;
         if !self.records.is_pending(record.located) {
-            return self.keep_named_at(&folder, &name, record, Duration::ZERO).await;
+            return self.keep_named_at(&folder, &name, record, Duration::ZERO, || true).await;
         }
         self.check_later(parent, &name, record.located);
         match self.entry(&folder, &name, Duration::MAX).await? {
@@ -141,21 +141,6 @@ impl View {
         unchecked.insert(located.record, (located, Spot { parent, name: name.to_vec() }));
     }
 
-    /// Forgets to look at names that this workstation itself takes away, or gives to other records.
-    pub(super) fn drop_checks(&self, folder: &Node, edit: &Edit) {
-        let (names, keeps): ([&[u8]; 2], Option<RecordId>) = match edit {
-            Edit::Remove { name, .. } | Edit::Leave { name, .. } => ([name, name], None),
-            Edit::Rename { from, to, .. } => ([from, to], None),
-            Edit::Put { name, entry } => ([name, name], Some(entry.located.record)),
-            _ => return,
-        };
-        locked(&self.unchecked).retain(|record, (_, spot)| {
-            Some(*record) == keeps
-                || spot.parent != folder.ino
-                || !names.contains(&spot.name.as_slice())
-        });
-    }
-
     /// Returns how old a folder may be in which a record that was just saved is looked for: what
     /// waits in the journal is looked at later.
     pub(super) fn look_at(&self, folder: &Node, name: &[u8], located: Located) -> Duration {
@@ -164,6 +149,22 @@ impl View {
             return Duration::MAX;
         }
         Duration::ZERO
+    }
+
+    /// Forgets to look at what a change made here takes away: whoever makes it knows the text.
+    pub(super) fn uncheck(&self, folder: &Node, edit: &Edit) -> Vec<(Located, Spot)> {
+        let is_taken = |record: &RecordId, spot: &Spot| match edit {
+            Edit::Remove { record: removed, .. } => record == removed,
+            Edit::Put { name, entry } => {
+                spot.parent == folder.ino && spot.name == *name && *record != entry.located.record
+            }
+            Edit::Rename { to, record: moved, .. } => {
+                spot.parent == folder.ino && spot.name == *to && record != moved
+            }
+            _ => false,
+        };
+        let mut unchecked = locked(&self.unchecked);
+        unchecked.extract_if(|record, (_, spot)| is_taken(record, spot)).map(|(_, u)| u).collect()
     }
 
     /// Looks whether the names of records that the bucket has now are still there.
@@ -213,10 +214,10 @@ impl View {
             None => place_of(&*self.find_folder(located.birth).await?)?,
         };
         let record = self.records.load(located, &place.1, Duration::MAX).await?;
-        match folder {
-            Some(folder) => self.keep_named_at(folder, name, &record, max_age).await,
-            None => self.keep_named_anywhere(&record).await,
-        }
+        let Some(folder) = folder else { return self.keep_named_anywhere(&record).await };
+        // What is taken away here meanwhile is not among the unchecked any more.
+        let is_wanted = || locked(&self.unchecked).contains_key(&located.record);
+        self.keep_named_at(folder, name, &record, max_age, is_wanted).await
     }
 
     /// As [`View::keep_named`], by the folder and the name that the record had here.
@@ -226,6 +227,7 @@ impl View {
         name: &[u8],
         record: &Record,
         max_age: Duration,
+        is_wanted: impl Fn() -> bool,
     ) -> Result<()> {
         let located = record.located;
         let entry = self.entry(folder, name, max_age).await?;
@@ -241,6 +243,9 @@ impl View {
             // It has another name now.
             return Ok(());
         };
+        if !is_wanted() {
+            return Ok(());
+        }
         let entry = Entry { profile: record.head.profile, ..removed.entry };
         tracing::warn!(
             alert = "conflict",

@@ -199,14 +199,20 @@ impl View {
     /// folder comes back.
     pub(super) async fn edit(&self, folder: &Node, edit: Edit) -> Result<()> {
         let adds = matches!(edit, Edit::Add { .. } | Edit::Put { .. });
-        self.drop_checks(folder, &edit);
-        match self.edit_now(folder, edit.clone()).await {
+        let unchecked = self.uncheck(folder, &edit);
+        let done = match self.edit_now(folder, edit.clone()).await {
             Err(e) if adds && e.kind() == Kind::NotFound => {
                 Box::pin(self.revive(folder)).await?;
                 self.edit_now(folder, edit).await
             }
             done => done,
+        };
+        if done.is_err() {
+            for (located, spot) in unchecked {
+                self.check_later(spot.parent, &spot.name, located);
+            }
         }
+        done
     }
 
     /// Makes a change; those that arrive while another is being committed share the next commit.

@@ -186,7 +186,8 @@ impl View {
             return Ok(true);
         }
         let table = self.table(folder, self.options.attr_ttl).await?;
-        Ok(table.0.keys().any(|other| stands_in_for(name, other)))
+        let mut files = table.0.iter().filter(|(_, entry)| !entry.is_directory());
+        Ok(files.any(|(other, _)| stands_in_for(name, other)))
     }
 
     /// Whoever makes a file that nobody else may have made, as a lock, is told of one that another

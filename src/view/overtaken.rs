@@ -195,7 +195,7 @@ impl View {
     /// As [`View::keep_named`], for a record that need not be in use.
     pub(super) async fn keep_named_anywhere(&self, record: &Record) -> Result<()> {
         if let Some((folder, name)) = self.find_name(record.located.record).await? {
-            return self.keep_named_at(&folder, &name, record, Duration::ZERO).await;
+            return self.keep_named_at(&folder, &name, record, Duration::ZERO, || true).await;
         }
         let folder = self.find_folder(record.located.birth).await?;
         self.add_removed(&folder, record.located).await

@@ -353,7 +353,7 @@ impl View {
 
     /// Says whether everything in a record was written by this user: a file that he has just made
     /// beside the one that it is to replace. Nobody else loses anything when it goes.
-    fn made_by_user(&self, seen: &super::sight::Seen) -> bool {
+    pub(super) fn made_by_user(&self, seen: &super::sight::Seen) -> bool {
         let record = &seen.record;
         let me = self.records.keyring().public();
         record.statement.author == me && record.head.statements.iter().all(|s| s.author == me)

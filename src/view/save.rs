@@ -242,7 +242,15 @@ impl View {
         policy: &PolicyRef,
         pending: &Pending,
     ) -> Result<Option<Arc<Record>>> {
-        match self.save_onto(located, policy, pending).await? {
+        let done = match self.save_onto(located, policy, pending).await {
+            Err(e)
+                if e.kind() == Kind::Denied && self.stays_here(node, located, policy).await? =>
+            {
+                return Ok(None);
+            }
+            done => done?,
+        };
+        match done {
             Onto::Done(record) => {
                 Box::pin(self.keep_named(node, &record)).await?;
                 Ok(Some(record))
@@ -254,6 +262,29 @@ impl View {
                 Ok(None)
             }
         }
+    }
+
+    /// Takes a file back to this workstation that was made empty, and turns out to be the text of
+    /// another one, written beside it to be renamed over it; says whether it is one.
+    async fn stays_here(
+        &self,
+        node: &Arc<Node>,
+        located: Located,
+        policy: &PolicyRef,
+    ) -> Result<bool> {
+        let Spot { parent, name } = node.spot();
+        let folder = self.node(parent)?;
+        let seen = self.see(located, policy, Duration::ZERO).await?;
+        let is_empty = seen.size_bytes() == 0 && self.made_by_user(&seen);
+        if !is_empty || !self.is_stand_in(&folder, &name).await? {
+            return Ok(false);
+        }
+        let record = located.record;
+        self.edit(&folder, Edit::Leave { name: name.clone(), record }).await?;
+        locked(&self.tree).unbind(record);
+        node.set_stands(Stands::Local);
+        folder.folder.set_overlay(&name, Overlay::Here(node.ino));
+        Ok(true)
     }
 
     pub(super) async fn save_onto(
@@ -305,7 +336,11 @@ impl View {
         let pending = Pending { text, base, copied, edits, mtime_unix_ns, is_mtime_set };
         let mut entry = entry.clone();
         for _ in 0..TRIES_MAX {
-            let Onto::Done(record) = self.save_onto(entry.located, &policy, &pending).await? else {
+            let onto = match self.save_onto(entry.located, &policy, &pending).await {
+                Err(e) => return Err(self.keep_refused((folder, name), pending.text, e).await),
+                Ok(onto) => onto,
+            };
+            let Onto::Done(record) = onto else {
                 return Err(Error::new(Kind::Conflict, "the record was changed by others"));
             };
             let named = Entry { profile: record.head.profile, ..entry };

@@ -37,5 +37,5 @@ fn what_was_acknowledged_outlives_a_kill_when_the_journal_has_it_and_a_server_is
 
 /// The number that a variable of the environment holds.
 fn number(variable: &str) -> Option<u64> {
-    std::env::var(variable).ok()?.parse().ok()
+    std::env::var_os(variable)?.to_str()?.parse().ok()
 }

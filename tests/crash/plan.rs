@@ -39,18 +39,37 @@ pub(crate) type Tree = BTreeMap<String, What>;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
     /// Opens (and empties) the file, writes the text, closes.
-    Put { name: String, text: u64 },
+    Put {
+        name: String,
+        text: u64,
+    },
     /// Writes the text over the old one, cuts the rest off, syncs; then closes.
-    Patch { name: String, text: u64 },
-    Rename { from: String, to: String },
-    Unlink { name: String },
-    MakeFolder { name: String },
-    RemoveFolder { name: String },
+    Patch {
+        name: String,
+        text: u64,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
+    Unlink {
+        name: String,
+    },
+    MakeFolder {
+        name: String,
+    },
+    RemoveFolder {
+        name: String,
+    },
     /// Renames a file to the name of its backup, which is no record: until a new text comes, a
     /// crash brings the old one back.
-    TakeAway { name: String },
+    TakeAway {
+        name: String,
+    },
     /// Removes that backup.
-    DropBackup { name: String },
+    DropBackup {
+        name: String,
+    },
 }
 
 impl Step {

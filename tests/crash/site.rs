@@ -184,7 +184,7 @@ impl Site {
     pub(crate) fn lose(&self, with_marks: bool) {
         remove_all(&self.root.join("cache"), &|_| true);
         if with_marks {
-            remove_all(&self.root.join("state"), &|name| name.ends_with(".marks"));
+            remove_all(&self.root.join("state"), &|name| name.rsplit('.').next() == Some("marks"));
         }
     }
 
