@@ -352,3 +352,40 @@ fn a_full_disk_under_a_long_draft_is_enospc_and_loses_nothing() {
     let list = site.ok(&["ls", &url, "/", "--credential", "doctor.credential"]);
     assert!(list.contains("scan.bin"), "{list}");
 }
+
+/// As when the disk that the log is on is full.
+#[test]
+#[allow(clippy::print_stdout, reason = "a skipped test says so")]
+fn a_log_that_cannot_be_written_does_not_end_a_mount() {
+    let Ok(full) = std::fs::File::options().write(true).open("/dev/full") else {
+        println!("SKIPPED: there is no /dev/full");
+        return;
+    };
+    if let Err(e) = std::fs::File::options().read(true).write(true).open("/dev/fuse") {
+        println!("SKIPPED: /dev/fuse cannot be opened: {e}");
+        return;
+    }
+    let (site, url) = drive();
+    export(&site);
+    site.ok(&["import", &url, "/", "export", "--credential", "doctor.credential"]);
+    std::fs::create_dir(site.path("mnt")).unwrap();
+    let mounted = Mounted(&site);
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_chartfs"))
+        .args(["mount", &url, "mnt", "--foreground", "--credential", "doctor.credential"])
+        .arg("--state")
+        .arg(site.path("state"))
+        .env("CHARTFS_LOG", "debug")
+        .current_dir(site.path(""))
+        .stderr(full)
+        .spawn()
+        .unwrap();
+    let point = site.path("mnt");
+    while std::fs::write(point.join("ana/new.txt"), "new\n").is_err() {
+        assert_eq!(daemon.try_wait().unwrap(), None, "the daemon ended");
+        std::thread::yield_now();
+    }
+    assert_eq!(std::fs::read_to_string(point.join("ana/new.txt")).unwrap(), "new\n");
+    site.ok(&["umount", "mnt"]);
+    assert_eq!(daemon.wait().unwrap().code(), Some(0));
+    drop(mounted);
+}

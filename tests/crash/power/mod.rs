@@ -90,7 +90,9 @@ fn on_one_disk(
         tree = tree_of(site.point());
         println!("round {round}: {how:?}");
         assert_kept(&tree, &promised, round);
-        promised.iter().for_each(|p| p.tidy(site.point(), &mut tree));
+        for p in &promised {
+            p.tidy(site.point(), &mut tree);
+        }
         site.assert_hidden_part();
         site.leave(child);
         site.check();
