@@ -264,6 +264,33 @@ async fn names_that_were_made_moved_and_removed_at_once_are_all_right() {
     assert_eq!(site.seen("doctor", &copy).await.as_deref(), Some("of two"));
 }
 
+// A database writes its journal twice, and removes it.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_saved_and_taken_away_here_while_it_waited_does_not_come_back() {
+    let site = Site::new().await;
+    let one = site.station("doctor", "one").await;
+    site.server.set_away(true);
+    for text in ["one", "two", "three"] {
+        one.write("/db-journal", "").await;
+        one.write("/db-journal", text).await;
+        one.view.unlink(Ino::ROOT, b"db-journal").await.unwrap();
+    }
+    for (old, new) in [("a.txt", "b.txt"), ("a.json", "b.json")] {
+        for name in [old, new] {
+            one.write(&format!("/{name}"), r#"{"labs": [1]}"#).await;
+            one.write(&format!("/{name}"), &format!(r#"{{"labs": "{name}"}}"#)).await;
+        }
+        one.rename(new, old).await;
+    }
+    site.server.set_away(false);
+    one.drain().await;
+    one.view.tidy().await.unwrap();
+    assert_eq!(one.view.drain_journal(HUNG).await, 0);
+    assert_eq!(site.names("/").await, ["a.json", "a.txt"]);
+    assert_eq!(site.seen("doctor", "/a.txt").await.as_deref(), Some(r#"{"labs": "b.txt"}"#));
+    assert_eq!(site.seen("doctor", "/a.json").await.as_deref(), Some(r#"{"labs": "b.json"}"#));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_file_waits_in_the_journal_too() {
     let site = Site::new().await;

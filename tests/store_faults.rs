@@ -233,6 +233,18 @@ async fn an_upload_survives_faults_of_every_step() {
     let read = bucket.get(&name("b/x"), 20 << 20).await.unwrap().unwrap();
     assert!(read.bytes[..] == whole[..]);
     assert_eq!(read.version, up.version);
+    // The answer is lost, the upload is gone, and looking for the object fails once too.
+    let more = [&lost[..], &[Fault::None, fault.clone()]].concat();
+    fake.script(&more);
+    let up = bucket.put_large(&name("b/y"), twenty_mib()).await.unwrap();
+    let read = bucket.get(&name("b/y"), 20 << 20).await.unwrap().unwrap();
+    assert_eq!(read.version, up.version);
+    // The bucket gave the upload up: not a refusal of what was to be stored.
+    let mut gone = vec![Fault::None; 4];
+    gone.push(Fault::Status(404, "NoSuchUpload"));
+    fake.script(&gone);
+    let e = bucket.put_large(&name("b/z"), twenty_mib()).await.unwrap_err();
+    assert_eq!(e.kind(), Kind::Unavailable, "{e}");
 }
 
 async fn probe_error(set: impl FnOnce(&FakeS3)) -> Error {

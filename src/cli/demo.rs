@@ -235,6 +235,6 @@ fn show_drives(
     out.line(format_args!("  cd {drives}/pharmacist/{folder}"))?;
     out.line("  jq '(.entry[].resource | select(.resourceType == \"MedicationRequest\")).status = \"stopped\"' record.json > new && mv new record.json")?;
     out.line("  sed -i s/low/high/ record.json      # refused: it touches what the pharmacist may not write")?;
-    out.line(format_args!("  getfattr -d {drives}/patient/{folder}/record.json"))?;
+    out.line(format_args!("  getfattr -n user.chartfs.sections {drives}/*/{folder}/record.json"))?;
     out.line("\nCtrl-C unmounts them and ends the demonstration.")
 }

@@ -7,7 +7,7 @@
 //! nothing about records; it is the only module that names fuser.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::mpsc::UnboundedSender;
@@ -45,6 +45,8 @@ struct Adapter {
     options: MountOptions,
     owner: reply::Owner,
     gate: Arc<Gate>,
+    /// The way to tell the kernel what changed, once there is one.
+    notifier: Arc<OnceLock<Notifier>>,
     /// Changes that ended after their deadline, for the kernel to ask again.
     late: UnboundedSender<Invalidation>,
     /// The snapshot of each open directory that was read from, so that further pages of it are
@@ -65,6 +67,7 @@ impl Adapter {
             options,
             owner: reply::Owner::current(),
             gate: Arc::new(Gate::new()),
+            notifier: Arc::default(),
             late,
             listings: Arc::default(),
         }

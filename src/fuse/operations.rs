@@ -16,7 +16,7 @@ use fuser::{
 };
 
 use super::directory::Page;
-use super::request::{checked, create, permission_bits, send_done, send_xattr};
+use super::request::{checked, create, open, permission_bits, send_done, send_xattr};
 use super::{Adapter, NAME_MAX_BYTES, reply};
 use crate::view::{Access, Handle, Ino, RenameMode};
 
@@ -102,7 +102,7 @@ impl Filesystem for Adapter {
         uid: Option<u32>,
         gid: Option<u32>,
         size: Option<u64>,
-        _atime: Option<TimeOrNow>,
+        atime: Option<TimeOrNow>,
         mtime: Option<TimeOrNow>,
         _ctime: Option<SystemTime>,
         fh: Option<FileHandle>,
@@ -112,7 +112,8 @@ impl Filesystem for Adapter {
         _flags: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let change = or_reply!(self.requested_change((mode, uid, gid), size, mtime), reply);
+        let times = (atime, mtime);
+        let change = or_reply!(self.requested_change((mode, uid, gid), size, times), reply);
         let operation = self.commit("setattr").touching(ino);
         let (view, ino, send) = (Arc::clone(&self.view), Ino(ino.0), self.send_attr());
         let handle = fh.map(|fh| Handle(fh.0));
@@ -241,13 +242,13 @@ impl Filesystem for Adapter {
             or_reply!(self.while_open(), reply);
         }
         let (view, ino) = (Arc::clone(&self.view), Ino(ino.0));
-        let undo = Arc::clone(&view);
+        let (undo, notifier) = (Arc::clone(&view), Arc::clone(&self.notifier));
         self.grant(
             self.quick("open"),
-            async move { view.open(ino, access).await },
+            async move { open(&view, ino, access, notifier.get()).await },
             move |opened| match opened {
                 Ok(o) => reply.opened(FileHandle(o.handle.0), reply::open_flags(&o)),
-                Err(errno) => reply.error(errno),
+                Err(errno) => reply.error(reply::of_inode(errno)),
             },
             move |opened| async move { undo.release(opened.handle).await },
         );
@@ -376,7 +377,7 @@ impl Filesystem for Adapter {
             async move { view.open_dir(ino).await },
             move |opened| match opened {
                 Ok(handle) => reply.opened(FileHandle(handle.0), FopenFlags::empty()),
-                Err(errno) => reply.error(errno),
+                Err(errno) => reply.error(reply::of_inode(errno)),
             },
             move |handle| async move { undo.release_dir(handle) },
         );
@@ -466,20 +467,10 @@ impl Filesystem for Adapter {
         );
     }
 
-    fn listxattr(&self, _req: &Request, ino: INodeNo, size: u32, reply: ReplyXattr) {
-        let (view, ino) = (Arc::clone(&self.view), Ino(ino.0));
-        self.ask(
-            &self.quick("listxattr"),
-            async move { view.xattr_names(ino).await },
-            move |names| match names {
-                Ok(names) => {
-                    let list: Vec<u8> =
-                        names.into_iter().flat_map(|n| n.into_iter().chain([0])).collect();
-                    send_xattr(reply, size, &list);
-                }
-                Err(errno) => reply.error(errno),
-            },
-        );
+    // Programs that copy attributes (rsync -X, cp -a) would try to set, and to remove, what says
+    // how the file is seen here. Who knows a name asks for it.
+    fn listxattr(&self, _req: &Request, _ino: INodeNo, size: u32, reply: ReplyXattr) {
+        send_xattr(reply, size, &[]);
     }
 
     fn removexattr(&self, _req: &Request, _ino: INodeNo, _name: &OsStr, reply: ReplyEmpty) {

@@ -29,13 +29,12 @@ impl Owner {
 
 /// Encodes attributes.
 pub(super) fn attributes(attr: &Attr, owner: Owner) -> FileAttr {
-    let mtime = system_time(attr.mtime);
     FileAttr {
         ino: INodeNo(attr.ino.0),
         size: attr.size_bytes,
         blocks: attr.size_bytes.div_ceil(512),
-        atime: mtime,
-        mtime,
+        atime: system_time(attr.atime),
+        mtime: system_time(attr.mtime),
         ctime: system_time(attr.ctime),
         crtime: UNIX_EPOCH,
         kind: file_type(attr.kind),
@@ -56,6 +55,7 @@ pub(super) fn absent(owner: Owner) -> FileAttr {
         ino: Ino(0),
         kind: NodeKind::File,
         size_bytes: 0,
+        atime: epoch,
         mtime: epoch,
         ctime: epoch,
         mode: 0,
@@ -130,6 +130,13 @@ pub(super) fn errno(operation: &'static str, error: &Error) -> Errno {
     Errno::from_i32(error.kind().errno())
 }
 
+/// Returns the error number of a request about a number that the kernel knows. When there is no
+/// such file any more it is told that what it believes is old: then it looks the name up again,
+/// where it would otherwise tell the program that there is none.
+pub(super) fn of_inode(errno: Errno) -> Errno {
+    if errno == Errno::ENOENT { Errno::ESTALE } else { errno }
+}
+
 /// Returns the error number of a request that was not done at its deadline.
 pub(super) fn late(operation: &'static str) -> Errno {
     tracing::warn!(operation, "no answer within the deadline");
@@ -168,6 +175,7 @@ mod tests {
             ino: Ino(7),
             kind: NodeKind::File,
             size_bytes: 513,
+            atime: epoch,
             mtime: epoch,
             ctime: epoch,
             mode: 0o4755,
@@ -180,9 +188,9 @@ mod tests {
     #[test]
     fn a_handle_that_may_write_is_always_flushed() {
         let handle = crate::view::Handle(1);
-        let opened = Opened { handle, keep_cache: true, read_only: false };
+        let opened = Opened { handle, keep_cache: true, is_outdated: false, read_only: false };
         assert_eq!(open_flags(&opened), FopenFlags::FOPEN_KEEP_CACHE);
-        let opened = Opened { handle, keep_cache: false, read_only: true };
+        let opened = Opened { handle, keep_cache: false, is_outdated: true, read_only: true };
         assert_eq!(open_flags(&opened), FopenFlags::FOPEN_NOFLUSH);
     }
 

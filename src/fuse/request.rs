@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use fuser::{Errno, ReplyAttr, ReplyEmpty, ReplyEntry, ReplyXattr, TimeOrNow};
 
-use super::{Adapter, NAME_MAX_BYTES, reply};
-use crate::view::{Attr, Ino, Opened, SetAttr, View};
+use super::{Adapter, NAME_MAX_BYTES, Notifier, reply};
+use crate::view::{Access, Attr, Ino, Opened, SetAttr, View};
 
 pub(super) type Answer<T> = Result<T, Errno>;
 
@@ -47,7 +47,7 @@ impl Adapter {
         let (owner, ttl) = (self.owner, self.options.attr_ttl);
         move |reply, found| match found {
             Ok(attr) => reply.attr(&ttl, &reply::attributes(&attr, owner)),
-            Err(errno) => reply.error(errno),
+            Err(errno) => reply.error(reply::of_inode(errno)),
         }
     }
 
@@ -57,21 +57,36 @@ impl Adapter {
         &self,
         (mode, uid, gid): (Option<u32>, Option<u32>, Option<u32>),
         size_bytes: Option<u64>,
-        mtime: Option<TimeOrNow>,
+        (atime, mtime): (Option<TimeOrNow>, Option<TimeOrNow>),
     ) -> Answer<SetAttr> {
         let foreign_uid = uid.is_some_and(|u| u != self.owner.uid);
         let foreign_gid = gid.is_some_and(|g| g != self.owner.gid);
         if foreign_uid || foreign_gid || mode.is_some_and(|m| m & 0o7000 != 0) {
             return Err(Errno::EPERM);
         }
-        let mtime = mtime.map(reply::set_time);
-        Ok(SetAttr { size_bytes, mtime, mode: mode.map(permission_bits) })
+        let (atime, mtime) = (atime.map(reply::set_time), mtime.map(reply::set_time));
+        Ok(SetAttr { size_bytes, atime, mtime, mode: mode.map(permission_bits) })
     }
 
     /// Refuses new work while the mount is being taken down.
     pub(super) fn while_open(&self) -> Answer<()> {
         if self.gate.is_closed() { Err(Errno::ESHUTDOWN) } else { Ok(()) }
     }
+}
+
+/// Opens a file. A program that opened it reads the version that was opened, whole: before it gets
+/// the answer the kernel forgets the size of an older one.
+pub(super) async fn open(
+    view: &View,
+    ino: Ino,
+    access: Access,
+    notifier: Option<&Notifier>,
+) -> crate::error::Result<Opened> {
+    let opened = view.open(ino, access).await?;
+    if let Some(notifier) = notifier.filter(|_| opened.is_outdated) {
+        notifier.forget(ino).await;
+    }
+    Ok(opened)
 }
 
 /// Makes a file and, when an existing one was opened instead, cuts it as `O_TRUNC` says.
@@ -87,7 +102,7 @@ pub(super) async fn create(
     if flags & libc::O_TRUNC == 0 || attr.size_bytes == 0 {
         return Ok((attr, opened));
     }
-    let cut = SetAttr { size_bytes: Some(0), mtime: None, mode: None };
+    let cut = SetAttr { size_bytes: Some(0), ..SetAttr::default() };
     match view.set_attr(attr.ino, Some(opened.handle), cut).await {
         Ok(attr) => Ok((attr, opened)),
         Err(e) => {

@@ -14,7 +14,7 @@ use tokio::sync::watch;
 
 use super::Adapter;
 use crate::error::{Error, Kind, Result};
-use crate::view::Invalidation;
+use crate::view::{Ino, Invalidation};
 
 /// The name that dispatcher threads start with; fuser chooses it.
 pub(crate) const DISPATCHER_THREAD: &str = "fuser-";
@@ -76,12 +76,13 @@ impl Session {
         acl: SessionACL,
         late_changes: UnboundedReceiver<Invalidation>,
     ) -> Result<Self> {
-        let gate = Arc::clone(&adapter.gate);
+        let (gate, notifier) = (Arc::clone(&adapter.gate), Arc::clone(&adapter.notifier));
         let mut config = fuser::Config::default();
         config.n_threads = Some(adapter.options.dispatchers.clamp(1, 8));
         config.acl = acl;
         let inner = fuser::Session::from_fd(adapter, device, acl, config)
             .map_err(|e| Error::new(Kind::MountPoint, "the kernel refused the mount").because(e))?;
+        notifier.get_or_init(|| Notifier(inner.notifier()));
         Ok(Self { inner, gate, late_changes: Some(late_changes) })
     }
 
@@ -117,6 +118,19 @@ impl Session {
 pub struct Notifier(fuser::Notifier);
 
 impl Notifier {
+    /// Lets the kernel forget what it was told of a file, and waits until it has.
+    ///
+    /// It waits for requests on the same file: they go on meanwhile, because this needs no thread
+    /// that they need.
+    pub(super) async fn forget(&self, ino: Ino) {
+        let notifier = self.clone();
+        let forgotten =
+            tokio::task::spawn_blocking(move || notifier.forward(&Invalidation::Inode(ino)));
+        if let Ok(Err(error)) = forgotten.await {
+            tracing::warn!(%error, "the kernel may show an old version");
+        }
+    }
+
     /// Passes an invalidation on. It may wait for requests on the same inode or directory, so it
     /// must never be called by a thread that those requests need.
     ///

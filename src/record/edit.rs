@@ -36,7 +36,7 @@ pub enum Edit {
         /// What it must stand for.
         record: RecordId,
     },
-    /// Gives what a name stands for another name, in the place of whatever has that.
+    /// Gives what a name stands for another name.
     Rename {
         /// The old name.
         from: Vec<u8>,
@@ -44,6 +44,17 @@ pub enum Edit {
         to: Vec<u8>,
         /// What the old name must stand for.
         record: RecordId,
+        /// What the new name may stand for already; then it takes its place.
+        over: Option<RecordId>,
+    },
+    /// Notes that a record is of another profile now, if the name still stands for it.
+    Profile {
+        /// The name.
+        name: Vec<u8>,
+        /// The record.
+        record: RecordId,
+        /// Its profile.
+        profile: u8,
     },
     /// Lets two names change places.
     Exchange {
@@ -69,6 +80,10 @@ pub(super) fn missing() -> Error {
     Error::new(Kind::NotFound, "the name is not there any more")
 }
 
+fn taken() -> Error {
+    Error::new(Kind::Exists, "the name exists already")
+}
+
 impl Edit {
     /// Makes the change in one leaf that has all the names concerned.
     ///
@@ -83,7 +98,7 @@ impl Edit {
             Self::Add { name, entry }
                 if leaf.table.0.get(name).is_some_and(|e| e.located != entry.located) =>
             {
-                return Err(Error::new(Kind::Exists, "the name exists already"));
+                return Err(taken());
             }
             Self::Add { name, entry } | Self::Put { name, entry } => {
                 leaf.insert(name, entry.clone(), stamp);
@@ -93,9 +108,19 @@ impl Edit {
                 leaf.note_removed(name, entry, stamp);
             }
             Self::Leave { name, record } => drop(leaf.take(name, *record)?),
-            Self::Rename { from, to, record } => {
+            Self::Rename { from, to, record, over } => {
+                let there = leaf.table.0.get(to).map(|e| e.located.record);
+                if there.is_some() && there != *over && there != Some(*record) {
+                    return Err(taken());
+                }
                 let entry = leaf.take(from, *record)?;
                 leaf.insert(to, entry, stamp);
+            }
+            Self::Profile { name, record, profile } => {
+                let entry = leaf.table.0.get_mut(name);
+                if let Some(entry) = entry.filter(|e| e.located.record == *record) {
+                    entry.profile = *profile;
+                }
             }
             Self::Exchange { one, other } => {
                 let first = leaf.table.0.get(one).cloned().ok_or_else(missing)?;
@@ -124,6 +149,7 @@ impl Edit {
             | Self::Put { name, .. }
             | Self::Remove { name, .. }
             | Self::Leave { name, .. }
+            | Self::Profile { name, .. }
             | Self::Copied { name, .. } => [name, name],
             Self::Rename { from, to, .. } => [from, to],
             Self::Exchange { one, other } => [one, other],

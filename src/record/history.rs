@@ -189,6 +189,15 @@ impl Records {
         Ok(())
     }
 
+    /// Says whether no name can be added to a directory, as the bucket has it at this moment.
+    ///
+    /// # Errors
+    /// As [`Records::names`].
+    pub async fn is_closed(&self, located: Located, policy: &PolicyRef) -> Result<bool> {
+        let leaves = self.leaves(located, policy, Duration::ZERO).await?;
+        Ok(leaves.iter().all(|leaf| leaf.past.is_removed))
+    }
+
     /// Returns the old tables of a directory that are in the bucket, the newest first. Which there
     /// are is what the bucket says; that each is one, is proven.
     ///

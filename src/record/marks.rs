@@ -127,6 +127,7 @@ impl Marks {
     /// `Conflict` when another process has it open; `Integrity` when it is damaged: it is never
     /// replaced by an empty one.
     pub fn open(path: &Path) -> Result<Self> {
+        crate::store::make_database(path)?;
         let file = Database::create(path).map_err(|e| match e {
             redb::DatabaseError::DatabaseAlreadyOpen => {
                 Error::new(Kind::Conflict, "the local state is in use")

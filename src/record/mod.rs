@@ -286,18 +286,45 @@ impl Records {
         policy: &PolicyRef,
         max_age: Duration,
     ) -> Result<Arc<Record>> {
-        let cached = self.cached(located.record);
+        let mut cached = self.cached(located.record);
         if let Some((_, record)) = &cached {
             self.check_cached(record, located, policy).await?;
         }
         if let Some((_, record)) = cached.as_ref().filter(|(seen, _)| seen.elapsed() <= max_age) {
             return Ok(record.clone());
         }
+        let mut highest = self.highest(located.record)?;
+        loop {
+            let loaded = self.ask(located, policy, cached.map(|(_, record)| record)).await;
+            let now = self.highest(located.record)?;
+            // What this process committed, or read, while the answer was on its way is newer than
+            // the answer: that is no rollback, and not what whoever asks now is to get.
+            let is_overtaken = loaded.as_ref().map_or(true, |record| Some(record.version()) < now);
+            if !is_overtaken || now <= highest {
+                return loaded;
+            }
+            highest = now;
+            cached = self.cached(located.record);
+        }
+    }
+
+    /// Returns the highest version of a record that this workstation has seen.
+    fn highest(&self, record: RecordId) -> Result<Option<u64>> {
+        Ok(self.marks.get(record)?.map(|mark| mark.version))
+    }
+
+    /// Asks the bucket for a record, of which `cached` is in memory.
+    async fn ask(
+        &self,
+        located: Located,
+        policy: &PolicyRef,
+        cached: Option<Arc<Record>>,
+    ) -> Result<Arc<Record>> {
         let bucket = self.realm.bucket();
         let name = located.object();
         let object = match &cached {
             None => bucket.get(&name, RECORD_LEN_MAX_BYTES).await?,
-            Some((_, record)) => {
+            Some(record) => {
                 match bucket.get_if_changed(&name, &record.etag, RECORD_LEN_MAX_BYTES).await? {
                     Fetched::Unchanged => {
                         self.keep(record.clone());

@@ -23,7 +23,7 @@ use crate::error::{Error, Kind, Result};
 use crate::realm::policy::NAMES;
 
 /// How often a change is made again on top of somebody else's.
-const TRIES_MAX: usize = 16;
+const TRIES_MAX: usize = 48;
 /// What the wait between tries grows from.
 const WAIT_MS: u64 = 3;
 /// How often the table of a directory is kept, at most, when names are taken from it.
@@ -378,7 +378,13 @@ impl Records {
                 Err(e) => results[i] = Err(e),
             }
         }
-        for phase in phases {
+        let mut given = vec![false; edits.len()];
+        for (at, phase) in phases.into_iter().enumerate() {
+            if at == 1 {
+                for (i, _) in &phase {
+                    given[*i] = results[*i].is_ok();
+                }
+            }
             let mut groups: [Vec<(usize, Edit)>; SHARDS] = std::array::from_fn(|_| Vec::new());
             for (i, edit) in phase {
                 if results[i].is_ok() {
@@ -395,7 +401,32 @@ impl Records {
                 spread(&mut results, &numbers, answer);
             }
         }
+        self.take_back(inner, policy, edits, &results, &given).await;
         results
+    }
+
+    /// Takes new names back whose old ones somebody else took away first: a record is not to have
+    /// two names.
+    async fn take_back(
+        &self,
+        inner: &Inner,
+        policy: &PolicyRef,
+        edits: &[Edit],
+        results: &[Result<()>],
+        given: &[bool],
+    ) {
+        for ((edit, result), _) in edits.iter().zip(results).zip(given).filter(|(_, given)| **given)
+        {
+            if let (Edit::Rename { to, record, .. }, Err(e)) = (edit, result)
+                && e.kind() == Kind::NotFound
+            {
+                let leave = Edit::Leave { name: to.clone(), record: *record };
+                let taken = Box::pin(self.edit_names(inner.shard(to), policy, &[leave])).await;
+                if let Err(error) = taken {
+                    tracing::warn!(%error, record = %record, "a record has two names");
+                }
+            }
+        }
     }
 
     /// Takes a change of names in two shards apart: what is to be added first, what is to be
@@ -411,13 +442,18 @@ impl Records {
             found.entry.ok_or_else(missing)
         };
         match edit {
-            Edit::Rename { from, to, record } => {
+            Edit::Rename { from, to, record, over } => {
                 let moved = entry(from).await?;
                 if moved.located.record != *record {
                     return Err(missing());
                 }
-                let put = Edit::Put { name: to.clone(), entry: moved };
-                Ok((vec![put], vec![Edit::Leave { name: from.clone(), record: *record }]))
+                let (name, leave) =
+                    (to.clone(), Edit::Leave { name: from.clone(), record: *record });
+                let give = match over {
+                    Some(_) => Edit::Put { name, entry: moved },
+                    None => Edit::Add { name, entry: moved },
+                };
+                Ok((vec![give], vec![leave]))
             }
             Edit::Exchange { one, other } => {
                 let (first, second) = (entry(one).await?, entry(other).await?);
@@ -477,6 +513,6 @@ fn names_write(node: &Node) -> Result<SlotWrite> {
 
 /// Full jitter: anything up to a bound that doubles.
 fn jitter_ms(attempt: usize) -> u64 {
-    let bound = WAIT_MS << attempt.min(7);
+    let bound = WAIT_MS << attempt.min(4);
     u64::from_le_bytes(crate::key::hash::random()) % bound
 }

@@ -270,6 +270,9 @@ fn refusal_text(refusal: &Refusal, site: &str) -> Error {
             "check the keys, and that they may get, put, list and delete objects in this bucket",
         );
     }
+    if r.is(&["NoSuchUpload"]) {
+        return told(Kind::Unavailable, format!("{site} gave up what was being sent"));
+    }
     match r.status {
         408 | 429 | 500..=599 if r.status != 501 => {
             told(Kind::Unavailable, format!("{site} refuses for now"))

@@ -56,7 +56,7 @@ pub use journal::{Lifted, Pending};
 pub use link::Offline;
 pub use location::{Location, Place};
 pub use name::{OBJECT_NAME_LEN_MAX_BYTES, ObjectName, SEGMENT_LEN_MAX_BYTES};
-pub(crate) use names_synced::sync_names_of;
+pub(crate) use names_synced::{make_database, sync_names_of};
 pub use options::{DirectorySync, StoreOptions, Vars};
 pub use upload::Uploaded;
 

@@ -1,11 +1,29 @@
-//! Names that outlive a power cut: the system keeps the content of a new file when that was synced,
-//! and its name only when the folders on the way to it were too.
+//! Files of local state that are whole or not there, and whose names outlive a power cut: the
+//! system keeps the content of a new file when that was synced, and its name only when the folders
+//! on the way to it were too.
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use crate::error::Result;
+use crate::error::{Error, Kind, Result};
+
+/// Makes an empty database, unless the file is there. It gets its name when it is whole: one that
+/// a killed process left half made would be taken for a damaged one for ever.
+///
+/// # Errors
+/// When it cannot be made.
+pub(crate) fn make_database(path: &Path) -> Result<()> {
+    let Some(folder) = path.parent().filter(|_| !path.exists()) else { return Ok(()) };
+    let new = tempfile::NamedTempFile::new_in(folder)?;
+    let made = redb::Database::create(new.path());
+    drop(made.map_err(|e| Error::new(Kind::Internal, "local state cannot be made").because(e))?);
+    match new.persist_noclobber(path) {
+        Err(e) if e.error.kind() != std::io::ErrorKind::AlreadyExists => Err(e.error.into()),
+        // Somebody else was faster, and made the same.
+        _ => Ok(()),
+    }
+}
 
 /// Syncs the folder of a file, and every folder above it on the same file system.
 ///
@@ -32,7 +50,19 @@ pub(crate) fn sync_names_of(file: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::sync_names_of;
+    use super::{make_database, sync_names_of};
+
+    #[test]
+    fn a_database_is_made_once_and_nothing_else_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a");
+        make_database(&path).unwrap();
+        drop(redb::Database::open(&path).unwrap());
+        std::fs::write(&path, "kept").unwrap();
+        make_database(&path).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"kept");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
 
     #[test]
     fn folders_are_synced_up_to_the_root_and_one_that_is_not_there_is_an_error() {

@@ -45,12 +45,29 @@ impl View {
                 *locked(&node.file.kept) = Some(Kept { id, edits, since: Instant::now() });
                 Err(reason)
             }
-            Err(e) => {
-                tracing::error!(error = %e, "a text could neither be committed nor kept");
-                let because = format!("{reason}; and it is not kept: {e}");
-                let what = reason.what().to_owned();
-                Err(Error::new(e.kind(), what).because(because).hint("chartfs rejected list"))
+            Err(e) => Err(not_kept(&reason, &e)),
+        }
+    }
+
+    /// Keeps a text that was refused when it was renamed over a record: programs remove the file
+    /// that they could not rename. Returns what to tell the program.
+    pub(super) async fn keep_refused(
+        &self,
+        (folder, name): (&Node, &[u8]),
+        text: Text,
+        reason: Error,
+    ) -> Error {
+        let Some(texts) = self.rejected.get().filter(|_| is_refusal(reason.kind())) else {
+            return reason;
+        };
+        let path = [&self.path_of(folder)[..], b"/", name].concat();
+        let (texts, why) = (texts.clone(), reason.to_string());
+        match in_background(move || texts.add(&path, &why, &text)).await {
+            Ok(id) => {
+                tracing::warn!(%id, kind = ?reason.kind(), "a text could not be committed and is kept");
+                reason
             }
+            Err(e) => not_kept(&reason, &e),
         }
     }
 
@@ -132,6 +149,8 @@ impl View {
         let name = free_name(&folder, &spot.name);
         match node.stands() {
             Stands::Fresh => {
+                // What was taken away for this text did not come back as it, and stays.
+                locked(&node.file.returning).take();
                 self.drop_here_as(&folder, &spot.name, node, Stands::Local);
                 self.invalidate(Invalidation::Entry { parent: spot.parent, name: spot.name });
                 let spot = Spot { parent: folder.ino, name: name.clone() };
@@ -151,6 +170,12 @@ impl View {
         }
         self.invalidate(Invalidation::Entry { parent: folder.ino, name });
     }
+}
+
+fn not_kept(reason: &Error, e: &Error) -> Error {
+    tracing::error!(error = %e, "a text could neither be committed nor kept");
+    let because = format!("{reason}; and it is not kept: {e}");
+    Error::new(e.kind(), reason.what().to_owned()).because(because).hint("chartfs rejected list")
 }
 
 /// Returns a text that no commit has, and after how many changes.

@@ -11,7 +11,7 @@ use crate::clock::date::format_unix_s;
 use crate::clock::now_unix_s;
 use crate::error::{Error, Kind, Result};
 use crate::record::directory::Entry;
-use crate::record::past::Conflict;
+use crate::record::past::{Conflict, Removed};
 use crate::record::{Located, PolicyRef, Record, RecordId};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -43,6 +43,25 @@ impl View {
             None => self.records.load(meant_for, policy, Duration::MAX).await?.version(),
         };
         self.add_copy(&folder, &name, entry, Some((meant_for.record, version))).await.map(drop)
+    }
+
+    /// Gives a record its name, or when another workstation made the same name first, one beside
+    /// it: both texts stay.
+    pub(super) async fn add_or_copy(
+        &self,
+        folder: &Node,
+        name: &[u8],
+        entry: Entry,
+    ) -> Result<Vec<u8>> {
+        let add = Edit::Add { name: name.to_vec(), entry: entry.clone() };
+        match self.edit(folder, add).await {
+            Ok(()) => Ok(name.to_vec()),
+            Err(e) if e.kind() == Kind::Exists => {
+                let of = self.standing(folder, name).await?;
+                Box::pin(self.add_copy(folder, name, entry, of)).await
+            }
+            Err(e) => Err(e),
+        }
     }
 
     /// Gives a record that is in conflict with what stands under a name a name of its own.
@@ -105,7 +124,7 @@ impl View {
         let Spot { parent, name } = node.spot();
         let folder = self.node(parent)?;
         if !self.records.is_pending(record.located) {
-            return self.keep_named_at(&folder, &name, record, Duration::ZERO).await;
+            return self.keep_named_at(&folder, &name, record, Duration::ZERO, || true).await;
         }
         self.check_later(parent, &name, record.located);
         match self.entry(&folder, &name, Duration::MAX).await? {
@@ -122,21 +141,6 @@ impl View {
         unchecked.insert(located.record, (located, Spot { parent, name: name.to_vec() }));
     }
 
-    /// Forgets to look at names that this workstation itself takes away, or gives to other records.
-    pub(super) fn drop_checks(&self, folder: &Node, edit: &Edit) {
-        let (names, keeps): ([&[u8]; 2], Option<RecordId>) = match edit {
-            Edit::Remove { name, .. } | Edit::Leave { name, .. } => ([name, name], None),
-            Edit::Rename { from, to, .. } => ([from, to], None),
-            Edit::Put { name, entry } => ([name, name], Some(entry.located.record)),
-            _ => return,
-        };
-        locked(&self.unchecked).retain(|record, (_, spot)| {
-            Some(*record) == keeps
-                || spot.parent != folder.ino
-                || !names.contains(&spot.name.as_slice())
-        });
-    }
-
     /// Returns how old a folder may be in which a record that was just saved is looked for: what
     /// waits in the journal is looked at later.
     pub(super) fn look_at(&self, folder: &Node, name: &[u8], located: Located) -> Duration {
@@ -145,6 +149,22 @@ impl View {
             return Duration::MAX;
         }
         Duration::ZERO
+    }
+
+    /// Forgets to look at what a change made here takes away: whoever makes it knows the text.
+    pub(super) fn uncheck(&self, folder: &Node, edit: &Edit) -> Vec<(Located, Spot)> {
+        let is_taken = |record: &RecordId, spot: &Spot| match edit {
+            Edit::Remove { record: removed, .. } => record == removed,
+            Edit::Put { name, entry } => {
+                spot.parent == folder.ino && spot.name == *name && *record != entry.located.record
+            }
+            Edit::Rename { to, record: moved, .. } => {
+                spot.parent == folder.ino && spot.name == *to && record != moved
+            }
+            _ => false,
+        };
+        let mut unchecked = locked(&self.unchecked);
+        unchecked.extract_if(|record, (_, spot)| is_taken(record, spot)).map(|(_, u)| u).collect()
     }
 
     /// Looks whether the names of records that the bucket has now are still there.
@@ -194,10 +214,10 @@ impl View {
             None => place_of(&*self.find_folder(located.birth).await?)?,
         };
         let record = self.records.load(located, &place.1, Duration::MAX).await?;
-        match folder {
-            Some(folder) => self.keep_named_at(folder, name, &record, max_age).await,
-            None => self.keep_named_anywhere(&record).await,
-        }
+        let Some(folder) = folder else { return self.keep_named_anywhere(&record).await };
+        // What is taken away here meanwhile is not among the unchecked any more.
+        let is_wanted = || locked(&self.unchecked).contains_key(&located.record);
+        self.keep_named_at(folder, name, &record, max_age, is_wanted).await
     }
 
     /// As [`View::keep_named`], by the folder and the name that the record had here.
@@ -207,6 +227,7 @@ impl View {
         name: &[u8],
         record: &Record,
         max_age: Duration,
+        is_wanted: impl Fn() -> bool,
     ) -> Result<()> {
         let located = record.located;
         let entry = self.entry(folder, name, max_age).await?;
@@ -222,6 +243,9 @@ impl View {
             // It has another name now.
             return Ok(());
         };
+        if !is_wanted() {
+            return Ok(());
+        }
         let entry = Entry { profile: record.head.profile, ..removed.entry };
         tracing::warn!(
             alert = "conflict",
@@ -249,18 +273,37 @@ impl View {
         if entry.profile == record.head.profile {
             return Ok(());
         }
-        let entry = Entry { profile: record.head.profile, ..entry };
-        self.edit(folder, Edit::Put { name: name.to_vec(), entry }).await
+        let (record, profile) = (record.located.record, record.head.profile);
+        self.edit(folder, Edit::Profile { name: name.to_vec(), record, profile }).await
+    }
+
+    /// Returns how a folder was removed from another one, or nothing when it is in it. Fails with
+    /// `NotFound` when it is neither.
+    async fn whereabouts(&self, parent: &Node, located: Located) -> Result<Option<Removed>> {
+        let (above, policy) = place_of(parent)?;
+        let removed = self.records.removed_names(above, &policy).await?;
+        if let Some(removed) = removed.into_iter().find(|r| r.entry.located == located) {
+            return Ok(Some(removed));
+        }
+        let names = self.records.names(above, &policy, Duration::MAX).await?;
+        if names.table.0.values().any(|e| e.located == located) {
+            return Ok(None);
+        }
+        Err(Error::new(Kind::NotFound, "the folder is not there any more"))
     }
 
     /// Brings a folder back that somebody removed while something was made in it.
     pub(super) async fn revive(&self, folder: &Node) -> Result<()> {
         let (located, policy) = place_of(folder)?;
-        self.records.reopen_directory(located, &policy).await?;
         if folder.ino == Ino::ROOT {
-            return Ok(());
+            return self.records.reopen_directory(located, &policy).await;
         }
         let parent = self.node(folder.spot().parent)?;
+        // One that was moved before it was removed is not looked for.
+        self.whereabouts(&parent, located).await?;
+        self.records.reopen_directory(located, &policy).await?;
+        // Whoever removes it just now looks whether it is open after he took its name away.
+        self.whereabouts(&parent, located).await?;
         self.add_removed(&parent, located).await
     }
 

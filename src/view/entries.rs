@@ -1,10 +1,8 @@
 //! Names that come and go: folders are made and removed, files unlinked.
 
 use super::folder::{Edit, Gone, Overlay, Removal, place_of};
-use super::listing::attr_with;
 use super::node::{Node, Stands};
 use super::{Attr, Ino, Invalidation, View, locked};
-use crate::clock::now_unix_ns;
 use crate::error::{Error, Kind, Result};
 use crate::record::directory::{Entry, check_name};
 use crate::record::{DIRECTORY_PROFILE, Located, PolicyRef, RecordId, Sight};
@@ -35,7 +33,7 @@ impl View {
         node.set_mode(mode);
         folder.forget_attr();
         locked(&self.tree).refer(&node);
-        Ok(attr_with(&node, 0, now_unix_ns()))
+        self.attr_of(&node).await
     }
 
     /// Removes an empty folder.
@@ -68,6 +66,11 @@ impl View {
         }
         removed?;
         folder.forget_attr();
+        // Who made a file in it between the two looked at its name before that went.
+        if is_closed && !self.records.is_closed(located, &policy).await? {
+            self.revive(&node).await?;
+            return Err(Error::new(Kind::NotEmpty, "somebody made a file in the folder just now"));
+        }
         Ok(())
     }
 
@@ -130,6 +133,7 @@ impl View {
             folder.folder.set_overlay(name, Overlay::Gone(gone));
         }
         node.set_stands(stands);
+        folder.change_names();
     }
 
     async fn unlink_record(
@@ -174,8 +178,15 @@ impl View {
         entry.ok_or_else(|| Error::new(Kind::NotFound, "no such file"))
     }
 
+    /// As [`View::entry_of`], as the bucket has it at this moment.
+    pub(super) async fn entry_now(&self, folder: &Node, name: &[u8]) -> Result<Entry> {
+        let entry = self.entry(folder, name, Duration::ZERO).await?;
+        entry.ok_or_else(|| Error::new(Kind::NotFound, "no such file"))
+    }
+
     pub(super) fn take_away(&self, folder: &Node, name: &[u8], gone: Gone) {
         folder.folder.set_overlay(name, Overlay::Gone(gone));
+        folder.change_names();
     }
 
     /// Removes the names that were taken away longer ago than `grace` and did not come back.

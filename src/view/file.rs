@@ -15,7 +15,7 @@ use super::stream::Stream;
 use super::{Access, Attr, Handle, Ino, NodeKind, SetAttr, View, locked};
 use crate::clock::now_unix_ns;
 use crate::error::{Error, Kind, Result};
-use crate::record::Located;
+use crate::record::{Located, Record};
 
 /// The bytes that a node holds, while it is in use.
 #[derive(Default)]
@@ -36,6 +36,8 @@ pub(super) struct Writing {
     pub(super) draft: Draft,
     /// The view that the draft began as; `None` for a file that is new, or replaced as a whole.
     pub(super) base: Option<Arc<Rendered>>,
+    /// The version that a draft which was copied from a long text began as.
+    pub(super) copied: Option<Arc<Record>>,
     /// Counts the changes, so that a commit knows whether it has all of them.
     pub(super) edits: u64,
     /// The changes that are committed.
@@ -74,8 +76,10 @@ pub(super) struct FileState {
     pub(super) handles: AtomicUsize,
     /// Whether the time is one that a program set, and not that of the last change.
     is_mtime_set: AtomicBool,
-    /// The record version that the kernel's cache was filled from.
-    pub(super) shown: Mutex<Option<[u8; 32]>>,
+    told: Mutex<Told>,
+    /// The version that programs were shown when they opened the file last, or wrote themselves:
+    /// what they write is based on it, however long they take.
+    opened: Mutex<Option<Arc<Record>>>,
     /// The text of this file that is kept because it could not be committed.
     pub(super) kept: Mutex<Option<Kept>>,
     /// Whether the text was refused when it was committed last: trying again cannot help.
@@ -86,7 +90,44 @@ pub(super) struct FileState {
     pub(super) returning: Mutex<Option<Gone>>,
 }
 
+/// What whoever caches this file was told of it: versions of the record, by their hashes.
+#[derive(Default)]
+struct Told {
+    /// The one whose bytes it was handed last.
+    bytes: Option<[u8; 32]>,
+    /// The one whose attributes it was told last.
+    attr: Option<[u8; 32]>,
+    /// Whether it may still believe older attributes.
+    is_mixed: bool,
+}
+
 impl FileState {
+    /// Notes that attributes of this version were told.
+    pub(super) fn tell_attr(&self, version: [u8; 32]) {
+        let mut told = locked(&self.told);
+        told.is_mixed |= told.attr.is_some_and(|before| before != version);
+        told.attr = Some(version);
+    }
+
+    /// Notes that what was written by whoever caches this file is this version.
+    pub(super) fn tell_written(&self, version: [u8; 32]) {
+        let mut told = locked(&self.told);
+        told.bytes = Some(version);
+        told.attr = Some(version);
+    }
+
+    /// Notes that the file is opened in this version; says whether bytes that are cached of it are
+    /// still right, and whether attributes may be believed that are not.
+    pub(super) fn tell_opened(&self, version: [u8; 32]) -> (bool, bool) {
+        let mut told = locked(&self.told);
+        let is_same = told.bytes == Some(version);
+        let is_outdated = told.is_mixed
+            || told.bytes.is_some_and(|before| before != version)
+            || told.attr.is_some_and(|before| before != version);
+        *told = Told { bytes: Some(version), attr: Some(version), is_mixed: false };
+        (is_same, is_outdated)
+    }
+
     /// Says whether forgetting the file would lose something.
     pub(super) fn is_busy(&self) -> bool {
         self.is_open() || self.is_dirty()
@@ -124,8 +165,30 @@ impl FileState {
         }
     }
 
+    /// Holds the version that what is read and written from now on is based on.
+    pub(super) fn hold_version(&self, record: Option<Arc<Record>>) {
+        *locked(&self.opened) = record;
+    }
+
+    /// As [`FileState::hold_version`], unless there is one.
+    pub(super) fn keep_version(&self, record: Option<Arc<Record>>) {
+        let mut opened = locked(&self.opened);
+        if opened.is_none() {
+            *opened = record;
+        }
+    }
+
+    /// Lets go of that version when the file is not open any more.
+    fn drop_version(&self) {
+        let mut opened = locked(&self.opened);
+        if !self.is_open() {
+            *opened = None;
+        }
+    }
+
     /// Forgets the text: the record says what the file is.
     pub(super) fn forget_text(&self) {
+        self.hold_version(None);
         *locked(&self.held) = Held::Nothing;
     }
 
@@ -136,7 +199,8 @@ impl FileState {
             Text::Spool(spool) => Draft::Spool(spool),
         };
         let mtime_unix_ns = now_unix_ns();
-        let writing = Writing { draft, base: None, edits: 0, saved: 0, mtime_unix_ns };
+        let writing =
+            Writing { draft, base: None, copied: None, edits: 0, saved: 0, mtime_unix_ns };
         *locked(&self.held) = Held::Draft(writing);
     }
 
@@ -219,7 +283,11 @@ impl View {
         let Stands::Record { located, policy } = node.stands() else {
             return Err(not_open());
         };
-        let seen = self.see(located, &policy, self.options.attr_ttl).await?;
+        let opened = locked(&node.file.opened).clone().filter(|r| r.located == located);
+        let seen = match opened {
+            Some(record) => self.sight_of(record, &policy).await?,
+            None => self.see(located, &policy, self.options.attr_ttl).await?,
+        };
         let held = match seen.external() {
             Some((part, opened)) => {
                 Held::Stream(Arc::new(Stream::new(part.clone(), opened.clone())))
@@ -295,6 +363,7 @@ impl View {
                 *held = Held::Draft(Writing {
                     draft: Draft::of(&rendered.bytes),
                     base: Some(rendered),
+                    copied: None,
                     edits: 0,
                     saved: 0,
                     mtime_unix_ns: now_unix_ns(),
@@ -309,7 +378,9 @@ impl View {
         let mut held = locked(&node.file.held);
         if matches!(*held, Held::Stream(_)) {
             let mtime_unix_ns = now_unix_ns();
-            *held = Held::Draft(Writing { draft, base: None, edits: 0, saved: 0, mtime_unix_ns });
+            let copied = locked(&node.file.opened).clone();
+            let (base, edits, saved) = (None, 0, 0);
+            *held = Held::Draft(Writing { draft, base, copied, edits, saved, mtime_unix_ns });
         }
         Ok(())
     }
@@ -325,25 +396,29 @@ impl View {
         change: SetAttr,
     ) -> Result<Attr> {
         let node = self.node(ino)?;
-        if let Some(mode) = change.mode {
-            node.set_mode(mode);
-        }
-        if node.kind == NodeKind::Directory {
-            if let Some(mtime) = change.mtime {
-                self.set_folder_mtime(&node, mtime.to_unix_ns()).await?;
-            }
-            return self.attr_of(&node).await;
-        }
         if let Some(len) = change.size_bytes {
             self.check_change(&node).await?;
             self.change(&node, |draft| draft.set_len(len)).await?;
         }
         if let Some(mtime) = change.mtime {
-            self.set_mtime(&node, mtime.to_unix_ns()).await?;
+            if node.kind == NodeKind::Directory {
+                self.set_folder_mtime(&node, mtime.to_unix_ns()).await?;
+            } else {
+                self.set_mtime(&node, mtime.to_unix_ns()).await?;
+            }
         }
         // truncate(2) has no handle whose close would commit.
         if change.size_bytes.is_some() && handle.is_none() {
             self.save(&node, true).await?;
+        }
+        if let Some(mode) = change.mode {
+            node.set_mode(mode);
+        }
+        if let Some(atime) = change.atime {
+            node.set_atime(atime);
+        }
+        if change.mode.is_some() || change.atime.is_some() || change.mtime.is_some() {
+            node.note_change(self.attr_of(&node).await?.mtime);
         }
         self.attr_of(&node).await
     }
@@ -428,6 +503,7 @@ impl View {
         if !is_kept {
             *held = Held::Nothing;
         }
+        node.file.drop_version();
     }
 
     /// Returns the text of a file as this user sees it now, drafts included.

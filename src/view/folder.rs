@@ -9,6 +9,7 @@ use tokio::sync::oneshot;
 
 use super::node::{Node, Stands};
 use super::{Ino, View, locked};
+use crate::clock::now_unix_ns;
 use crate::error::{Error, Kind, Result};
 pub(super) use crate::record::directory::Edit;
 use crate::record::directory::{Entry, Table};
@@ -38,6 +39,18 @@ pub(super) struct Gone {
     pub(super) moved_to: Option<(Ino, Vec<u8>)>,
 }
 
+/// What is shown as the time when the names of a folder were changed.
+#[derive(Clone, Copy, Default)]
+enum Shown {
+    /// When they were changed in the bucket.
+    #[default]
+    Real,
+    /// What a program set, as long as the bucket says that they were changed then.
+    Set { real_unix_ns: i64, shown_unix_ns: i64 },
+    /// When a name was given or taken that the bucket does not know of yet, if that was later.
+    Here(i64),
+}
+
 /// What of a record goes with its name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Removal {
@@ -62,8 +75,7 @@ type Waiting = (Edit, oneshot::Sender<Result<()>>);
 pub(super) struct Folder {
     /// The policy that the folder's name gave it, and the one that its own head names.
     in_force: Mutex<Option<(PolicyRef, PolicyRef)>>,
-    /// When the names were changed, and what a program wants shown for that.
-    set_mtime: Mutex<Option<(i64, i64)>>,
+    shown: Mutex<Shown>,
     overlay: Mutex<HashMap<Vec<u8>, Overlay>>,
     waiting: Mutex<Vec<Waiting>>,
     committing: tokio::sync::Mutex<()>,
@@ -116,14 +128,22 @@ impl Folder {
 
     /// Shows a time that a program set, until a name in the folder changes.
     pub(super) fn set_mtime(&self, real_unix_ns: i64, shown_unix_ns: i64) {
-        *locked(&self.set_mtime) = Some((real_unix_ns, shown_unix_ns));
+        *locked(&self.shown) = Shown::Set { real_unix_ns, shown_unix_ns };
+    }
+
+    /// Notes that a name is given or taken here just now.
+    pub(super) fn change_here(&self) {
+        *locked(&self.shown) = Shown::Here(now_unix_ns());
     }
 
     /// Returns the time to show for a folder that was changed then.
     pub(super) fn shown_mtime(&self, real_unix_ns: i64) -> i64 {
-        match *locked(&self.set_mtime) {
-            Some((real, shown)) if real == real_unix_ns => shown,
-            _ => real_unix_ns,
+        match *locked(&self.shown) {
+            Shown::Set { real_unix_ns: then, shown_unix_ns } if then == real_unix_ns => {
+                shown_unix_ns
+            }
+            Shown::Here(changed) => changed.max(real_unix_ns),
+            Shown::Set { .. } | Shown::Real => real_unix_ns,
         }
     }
 
@@ -179,14 +199,20 @@ impl View {
     /// folder comes back.
     pub(super) async fn edit(&self, folder: &Node, edit: Edit) -> Result<()> {
         let adds = matches!(edit, Edit::Add { .. } | Edit::Put { .. });
-        self.drop_checks(folder, &edit);
-        match self.edit_now(folder, edit.clone()).await {
+        let unchecked = self.uncheck(folder, &edit);
+        let done = match self.edit_now(folder, edit.clone()).await {
             Err(e) if adds && e.kind() == Kind::NotFound => {
                 Box::pin(self.revive(folder)).await?;
                 self.edit_now(folder, edit).await
             }
             done => done,
+        };
+        if done.is_err() {
+            for (located, spot) in unchecked {
+                self.check_later(spot.parent, &spot.name, located);
+            }
         }
+        done
     }
 
     /// Makes a change; those that arrive while another is being committed share the next commit.
@@ -214,6 +240,7 @@ impl View {
             Ok((located, policy)) => self.records.edit_names(located, &policy, edits).await,
             Err(e) => Err(e),
         };
+        folder.forget_attr();
         committed.unwrap_or_else(|e| edits.iter().map(|_| Err(e.duplicate())).collect())
     }
 }

@@ -168,6 +168,7 @@ impl View {
             }
             Stands::Record { located, policy } => {
                 let seen = self.see(located, &policy, max_age).await?;
+                node.file.tell_attr(*seen.record.object_hash());
                 let mut attr = attr_with(node, seen.size_bytes(), seen.mtime_unix_ns());
                 // What `access` asks before a program even tries. A right that has only expired
                 // stays, so that the program is told that.
@@ -195,7 +196,9 @@ impl View {
     ) -> Result<i64> {
         let record = self.records.load(located, policy, max_age).await?;
         let names = self.records.open_slot(&record, NAMES_SLOT).await?.unwrap_or_default();
-        Ok(names.iter().map(|p| p.extent.mtime_unix_ns).max().unwrap_or(0))
+        let changed = names.iter().map(|p| p.extent.mtime_unix_ns).max().filter(|t| *t != 0);
+        // A new folder was never written: its time is when it was made.
+        Ok(changed.unwrap_or(record.statement.time_unix_ns))
     }
 
     /// Opens a folder for listing.
@@ -246,6 +249,8 @@ impl View {
         let here = here.into_iter().filter(|(_, node)| !known.contains(&node.ino));
         nodes.extend(here.filter(|(_, node)| node.stands() != Stands::Removed));
         nodes.sort_by(|a, b| a.0.cmp(&b.0));
+        // A file that was made here may have gone to a conflict copy meanwhile.
+        nodes.dedup_by(|later, first| later.0 == first.0);
         let kept = nodes.iter().map(|(_, node)| node.clone()).collect();
         let entries = futures::stream::iter(nodes)
             .map(|(name, node)| async move {
@@ -323,14 +328,13 @@ impl View {
 
 /// Makes the attributes of a node.
 pub(super) fn attr_with(node: &Node, size_bytes: u64, mtime_unix_ns: i64) -> Attr {
-    let time = Time::from_unix_ns(mtime_unix_ns);
-    Attr {
-        ino: node.ino,
-        kind: node.kind,
-        size_bytes,
-        mtime: time,
-        ctime: time,
-        mode: node.mode(),
-        nlink: if node.kind == NodeKind::Directory { 2 } else { 1 },
-    }
+    let mtime = Time::from_unix_ns(mtime_unix_ns);
+    let (atime, ctime) = node.times(mtime);
+    let nlink = match node.stands() {
+        Stands::Directory { .. } => 2,
+        Stands::Removed => 0,
+        Stands::Record { .. } | Stands::Fresh | Stands::Local => 1,
+    };
+    let (ino, kind, mode) = (node.ino, node.kind, node.mode());
+    Attr { ino, kind, size_bytes, atime, mtime, ctime, mode, nlink }
 }

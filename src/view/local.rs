@@ -28,19 +28,33 @@ pub(super) fn is_local_name(name: &[u8]) -> bool {
 }
 
 /// Says whether a file of this name looks like the new text of `other`, written beside it to be
-/// renamed over it: `.record.json.Ab12Cd` of rsync, `record.json.new`.
+/// renamed over it: `.record.json.Ab12Cd` of rsync, `record.json.new`, `.tmp-record.json`.
 pub(super) fn stands_in_for(name: &[u8], other: &[u8]) -> bool {
-    name.len() > other.len() && !other.is_empty() && name.windows(other.len()).any(|w| w == other)
+    let is_mark = |b: &u8| !b.is_ascii_alphanumeric();
+    let plain = name.strip_prefix(b".").or(name.strip_prefix(b"_")).unwrap_or(name);
+    let behind = plain.strip_prefix(other).is_some_and(|rest| match rest.first() {
+        Some(first) => is_mark(first),
+        None => plain.len() < name.len(),
+    });
+    let before = name
+        .strip_suffix(other)
+        .and_then(|head| head.strip_prefix(b".").or(head.strip_prefix(b"tmp")))
+        .is_some_and(|head| head.last().is_some_and(is_mark));
+    !other.is_empty() && (behind || before)
 }
 
 /// Says whether a file of this name looks like a new text to be renamed over whatever file:
 /// `sedAb12Cd` of sed, `tmp`, `tmp.Ab12Cd` of mktemp, `x.new`.
 pub(super) fn is_stand_in_name(name: &[u8]) -> bool {
-    let is_sed = name
-        .strip_prefix(b"sed")
-        .is_some_and(|rest| rest.len() == 6 && rest.iter().all(u8::is_ascii_alphanumeric));
+    // What sed, perl, emacs, python and miller begin names with that they draw.
+    let drawn: [(&[u8], _); 4] =
+        [(b"sed", 6..=6), (b"XX", 6..=6), (b"tmp", 6..=8), (b"mlr-in-place-", 1..=20)];
+    let is_drawn = drawn.into_iter().any(|(head, len)| {
+        let tail = name.strip_prefix(head).unwrap_or_default();
+        len.contains(&tail.len()) && tail.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'_')
+    });
     let ends = |tail: &[u8]| name.len() > tail.len() && name.ends_with(tail);
-    is_sed
+    is_drawn
         || matches!(name, b"tmp" | b"temp" | b"new")
         || name.starts_with(b"tmp.")
         || ends(b".new")
@@ -54,16 +68,40 @@ mod tests {
 
     #[test]
     fn new_texts_of_files_are_known_by_their_names() {
-        for name in ["sedAb12Cd", "tmp", "tmp.Ab12Cd34Ef", "x.new", "x.part"] {
+        let drawn =
+            ["sedAb12Cd", "XX80Z8my", "tmp0GrHVy", "tmpab1_3cd9", "mlr-in-place-3067621373"];
+        for name in ["tmp", "tmp.Ab12Cd34Ef", "x.new", "x.part"].into_iter().chain(drawn) {
             assert!(is_stand_in_name(name.as_bytes()), "{name}");
         }
-        for name in ["sedation", "sedAb12Cd3", "template", "news", "record.json", ".new"] {
+        for name in [
+            "sedation",
+            "sedAb12Cd3",
+            "sedAb12.d",
+            "template",
+            "tmpfs",
+            "news",
+            "record.json",
+            ".new",
+        ] {
             assert!(!is_stand_in_name(name.as_bytes()), "{name}");
         }
-        assert!(stands_in_for(b".record.json.Ab12Cd", b"record.json"));
-        assert!(stands_in_for(b"record.json.1", b"record.json"));
-        assert!(!stands_in_for(b"record.json", b"record.json"));
-        assert!(!stands_in_for(b"other.json", b"record.json"));
+        for name in [
+            ".record.json.Ab12Cd",
+            "record.json.1",
+            "record.json-x",
+            "_record.json",
+            ".tmp-record.json",
+            "tmp_record.json",
+        ] {
+            assert!(stands_in_for(name.as_bytes(), b"record.json"), "{name}");
+        }
+        for name in
+            ["record.json", "record.jsonl", "other.json", "old-record.json", "x.record.json.y"]
+        {
+            assert!(!stands_in_for(name.as_bytes(), b"record.json"), "{name}");
+        }
+        assert!(!stands_in_for(b"results.db", b"result"));
+        assert!(!stands_in_for(b"report.txt", b"e"));
     }
 
     #[test]

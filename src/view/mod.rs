@@ -109,9 +109,11 @@ pub struct Attr {
     pub kind: NodeKind,
     /// The exact size of this user's view.
     pub size_bytes: u64,
+    /// When it was read last, as far as a program set that; else the same as `mtime`.
+    pub atime: Time,
     /// When a section that this user sees was last changed.
     pub mtime: Time,
-    /// The same as `mtime`.
+    /// The same as `mtime`, or when a program set times or bits after that.
     pub ctime: Time,
     /// Permission bits.
     pub mode: u16,
@@ -150,6 +152,9 @@ pub struct Opened {
     pub handle: Handle,
     /// Whether what was read of it before is still right.
     pub keep_cache: bool,
+    /// Whether attributes that were told of it before are not right any more: who caches them
+    /// forgets them before the file is read.
+    pub is_outdated: bool,
     /// Whether nothing can be written through it.
     pub read_only: bool,
 }
@@ -159,6 +164,8 @@ pub struct Opened {
 pub struct SetAttr {
     /// A new length.
     pub size_bytes: Option<u64>,
+    /// A new time of reading; kept for the life of the mount.
+    pub atime: Option<Time>,
     /// A new time.
     pub mtime: Option<Time>,
     /// New permission bits; kept for the life of the mount.

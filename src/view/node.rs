@@ -7,7 +7,8 @@ use std::time::Instant;
 
 use super::file::FileState;
 use super::folder::Folder;
-use super::{Attr, Ino, NodeKind, locked};
+use super::{Attr, Ino, NodeKind, Time, locked};
+use crate::clock::now_unix_ns;
 use crate::record::{Located, PolicyRef, RecordId};
 
 /// What a node is in the bucket, if it is there.
@@ -40,9 +41,19 @@ pub(super) struct Node {
     stands: Mutex<Stands>,
     attr: Mutex<Option<(Instant, Attr)>>,
     mode: AtomicU16,
+    times: Mutex<Times>,
     references: AtomicU64,
     pub(super) file: FileState,
     pub(super) folder: Folder,
+}
+
+/// Times that only this mount knows.
+#[derive(Clone, Copy, Default)]
+struct Times {
+    atime: Option<Time>,
+    /// When a program changed attributes last, and the `mtime` that the node had then: of one that
+    /// was changed since, that is the time of its last change.
+    changed: Option<(Time, Time)>,
 }
 
 const FOLDER_MODE: u16 = 0o700;
@@ -63,6 +74,7 @@ impl Node {
             stands: Mutex::new(stands),
             attr: Mutex::default(),
             mode: AtomicU16::new(mode),
+            times: Mutex::default(),
             references: AtomicU64::new(0),
             file: FileState::default(),
             folder: Folder::default(),
@@ -92,6 +104,30 @@ impl Node {
 
     pub(super) fn set_mode(&self, mode: u16) {
         self.mode.store(mode & 0o7777, Ordering::Relaxed);
+        self.forget_attr();
+    }
+
+    /// Notes that a name of this folder is given or taken here.
+    pub(super) fn change_names(&self) {
+        self.folder.change_here();
+        self.forget_attr();
+    }
+
+    /// Returns the `atime` and `ctime` of a node that has this `mtime`.
+    pub(super) fn times(&self, mtime: Time) -> (Time, Time) {
+        let times = *locked(&self.times);
+        let changed = times.changed.filter(|(_, then)| *then == mtime);
+        (times.atime.unwrap_or(mtime), changed.map_or(mtime, |(at, _)| at))
+    }
+
+    pub(super) fn set_atime(&self, atime: Time) {
+        locked(&self.times).atime = Some(atime);
+    }
+
+    /// Notes that a program changed attributes just now; `mtime` is what is shown from now on.
+    pub(super) fn note_change(&self, mtime: Time) {
+        let now = Time::from_unix_ns(now_unix_ns());
+        locked(&self.times).changed = Some((now, mtime));
         self.forget_attr();
     }
 

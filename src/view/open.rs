@@ -6,7 +6,7 @@ use super::folder::{Overlay, place_of};
 use super::listing::attr_with;
 use super::local::{is_local_name, is_stand_in_name, stands_in_for};
 use super::node::{Node, Spot, Stands};
-use super::{Access, Attr, Ino, Invalidation, NodeKind, Opened, View, locked};
+use super::{Access, Attr, Ino, NodeKind, Opened, View, locked};
 use crate::clock::now_unix_ns;
 use crate::error::{Error, Kind, Result};
 use crate::record::Sight;
@@ -14,6 +14,11 @@ use crate::record::directory::check_name;
 use crate::record::format::FormatId;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+/// How old what is known of a folder may be for `O_EXCL`. Whoever unpacks many files commits more
+/// often than this, and so does not ask for each.
+const ABSENCE_MAX_AGE: Duration = Duration::from_millis(200);
 
 impl View {
     /// Opens a file.
@@ -26,7 +31,10 @@ impl View {
         if node.kind == NodeKind::Directory {
             return Err(Error::new(Kind::IsDirectory, "this is a folder"));
         }
-        let mut keep_cache = true;
+        if node.stands() == Stands::Removed && !node.file.is_open() {
+            return Err(Error::new(Kind::NotFound, "the file has no name any more"));
+        }
+        let (mut keep_cache, mut is_outdated, mut shown) = (true, false, None);
         if let Stands::Record { located, policy } = node.stands() {
             let seen = self.see(located, &policy, self.options.attr_ttl).await?;
             if access.write {
@@ -35,13 +43,22 @@ impl View {
             if access.read && seen.open.is_empty() {
                 return Err(Error::new(Kind::Denied, "the record is closed to you"));
             }
-            keep_cache = self.note_version(&node, *seen.record.object_hash());
+            node.file.hold_version(Some(seen.record.clone()));
+            shown = Some(seen.record.clone());
+            (keep_cache, is_outdated) = node.file.tell_opened(*seen.record.object_hash());
+            if !keep_cache {
+                node.file.drop_rendered();
+                node.forget_attr();
+            }
         }
         if access.write && access.truncate {
             self.change(&node, |draft| draft.set_len(0)).await?;
             keep_cache = false;
         }
-        Ok(self.hand_out(node, access, keep_cache))
+        let opened = self.hand_out(node.clone(), access, keep_cache);
+        // The last of the others may have been closed since it was looked at.
+        node.file.keep_version(shown);
+        Ok(Opened { is_outdated, ..opened })
     }
 
     pub(super) fn check_writable(&self, sight: Sight) -> Result<()> {
@@ -55,23 +72,6 @@ impl View {
         }
     }
 
-    /// Notes which version the kernel will see; says whether it is the one that it saw last.
-    fn note_version(&self, node: &Node, version: [u8; 32]) -> bool {
-        let mut shown = locked(&node.file.shown);
-        let is_same = *shown == Some(version);
-        let is_first = shown.is_none();
-        *shown = Some(version);
-        drop(shown);
-        if !is_same {
-            node.file.drop_rendered();
-            node.forget_attr();
-            if !is_first {
-                self.invalidate(Invalidation::Inode(node.ino));
-            }
-        }
-        is_same
-    }
-
     fn hand_out(&self, node: Arc<Node>, access: Access, keep_cache: bool) -> Opened {
         let handle = self.new_handle();
         if access.write && node.file.is_refused.load(Ordering::Relaxed) {
@@ -80,7 +80,7 @@ impl View {
         }
         node.file.handles.fetch_add(1, Ordering::Relaxed);
         locked(&self.files).insert(handle, Arc::new(OpenFile { node, access }));
-        Opened { handle, keep_cache, read_only: !access.write }
+        Opened { handle, keep_cache, is_outdated: false, read_only: !access.write }
     }
 
     /// Makes a file, or opens the one of that name.
@@ -109,7 +109,11 @@ impl View {
             Err(e) => return Err(e),
         }
         let folder = self.node(parent)?;
-        let mut stands = if is_local_name(name) { Stands::Local } else { Stands::Fresh };
+        let is_local = is_local_name(name);
+        if exclusive && !is_local && !self.comes_back(&folder, name) {
+            self.check_absent(&folder, name).await?;
+        }
+        let mut stands = if is_local { Stands::Local } else { Stands::Fresh };
         if stands == Stands::Fresh && !self.comes_back(&folder, name) {
             self.check_not_hidden(&folder, name).await?;
             match self.check_add(&folder).await {
@@ -135,6 +139,7 @@ impl View {
         *locked(&node.file.held) = Held::Draft(Writing {
             draft: Draft::of(b""),
             base: None,
+            copied: None,
             edits,
             saved: 0,
             mtime_unix_ns: now_unix_ns(),
@@ -143,6 +148,7 @@ impl View {
             *locked(&node.file.returning) = Some(gone);
         }
         folder.folder.set_overlay(name, Overlay::Here(node.ino));
+        folder.change_names();
         node
     }
 
@@ -180,7 +186,18 @@ impl View {
             return Ok(true);
         }
         let table = self.table(folder, self.options.attr_ttl).await?;
-        Ok(table.0.keys().any(|other| stands_in_for(name, other)))
+        let mut files = table.0.iter().filter(|(_, entry)| !entry.is_directory());
+        Ok(files.any(|(other, _)| stands_in_for(name, other)))
+    }
+
+    /// Whoever makes a file that nobody else may have made, as a lock, is told of one that another
+    /// workstation made a moment ago. One that it makes in the same moment gets a conflict name.
+    async fn check_absent(&self, folder: &Node, name: &[u8]) -> Result<()> {
+        let max_age = self.options.attr_ttl.min(ABSENCE_MAX_AGE);
+        match self.entry(folder, name, max_age).await? {
+            Some(_) => Err(Error::new(Kind::Exists, "the name exists already")),
+            None => Ok(()),
+        }
     }
 
     /// A name whose record is closed to the user as a whole is taken, and he may not replace it.

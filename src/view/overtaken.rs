@@ -125,13 +125,15 @@ impl View {
         mine: &Arc<Record>,
     ) -> Result<()> {
         let text = self.text_in(mine, policy).await?;
+        let copied = base.cloned();
         let base = match base {
             Some(base) => self.rendered_in(base, policy).await?,
             None => None,
         };
         let seen = self.sight_of(mine.clone(), policy).await?;
         let mtime_unix_ns = seen.mtime_unix_ns();
-        let pending = Pending { text, base, edits: 0, mtime_unix_ns, is_mtime_set: false };
+        let is_mtime_set = false;
+        let pending = Pending { text, base, copied, edits: 0, mtime_unix_ns, is_mtime_set };
         let found = self.find_name(located.record).await?;
         match self.save_onto(located, policy, &pending).await? {
             Onto::Done(record) => self.keep_named_anywhere(&record).await,
@@ -193,7 +195,7 @@ impl View {
     /// As [`View::keep_named`], for a record that need not be in use.
     pub(super) async fn keep_named_anywhere(&self, record: &Record) -> Result<()> {
         if let Some((folder, name)) = self.find_name(record.located.record).await? {
-            return self.keep_named_at(&folder, &name, record, Duration::ZERO).await;
+            return self.keep_named_at(&folder, &name, record, Duration::ZERO, || true).await;
         }
         let folder = self.find_folder(record.located.birth).await?;
         self.add_removed(&folder, record.located).await

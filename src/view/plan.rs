@@ -98,6 +98,12 @@ impl View {
         record: &Record,
         pending: &Pending,
     ) -> Result<Option<(FormatId, Vec<SlotWrite>)>> {
+        let began_as = pending.base.as_ref().map(|b| &b.record).or(pending.copied.as_ref());
+        if began_as
+            .is_some_and(|b| contents(b, Slot::DOCUMENTS) != contents(record, Slot::DOCUMENTS))
+        {
+            return Ok(None);
+        }
         let format = crate::record::format_of(record.head.profile)?;
         if !self.commands(policy, format).await? {
             return Err(Error::new(Kind::Denied, "the text is too long for this record")

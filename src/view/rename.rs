@@ -13,10 +13,11 @@ use tokio::sync::MutexGuard;
 use super::folder::{Edit, Gone, Overlay, Removal, place_of};
 use super::local::is_local_name;
 use super::node::{Node, Spot, Stands};
+use super::save::TRIES_MAX;
 use super::{Ino, Invalidation, NodeKind, RenameMode, View, locked};
 use crate::error::{Error, Kind, Result};
 use crate::record::directory::{Entry, check_name};
-use crate::record::{Located, Sight};
+use crate::record::{Located, RecordId, Sight};
 
 impl View {
     /// Renames a file or folder.
@@ -36,6 +37,34 @@ impl View {
         if from == to && from_name == to_name {
             return Ok(());
         }
+        let mut tries = 0;
+        loop {
+            let done = self.rename_now(from, from_name, to, to_name, mode).await;
+            tries += 1;
+            let is_outdated = match done.as_ref().map_err(Error::kind) {
+                // What memory says may be old; what has just been asked is not.
+                Err(Kind::NotFound) => tries == 1,
+                // Somebody else gave or took the new name meanwhile.
+                Err(Kind::Exists) => mode == RenameMode::Replace && tries < TRIES_MAX,
+                _ => false,
+            };
+            if !is_outdated {
+                return done;
+            }
+            for (folder, name) in [(from, from_name), (to, to_name)] {
+                self.entry(&*self.node(folder)?, name, Duration::ZERO).await?;
+            }
+        }
+    }
+
+    async fn rename_now(
+        &self,
+        from: Ino,
+        from_name: &[u8],
+        to: Ino,
+        to_name: &[u8],
+        mode: RenameMode,
+    ) -> Result<()> {
         let node = self.child(from, from_name).await?;
         let target = match self.child(to, to_name).await {
             Ok(target) => Some(target),
@@ -52,7 +81,10 @@ impl View {
             (RenameMode::NoReplace, Some(_)) => {
                 return Err(Error::new(Kind::Exists, "the name exists already"));
             }
-            (RenameMode::Exchange, _) => return self.exchange(&way).await,
+            (RenameMode::Exchange, Some(target)) => {
+                return self.exchange(&way, [&node, target]).await;
+            }
+            (RenameMode::Exchange, None) => return Err(Error::new(Kind::NotFound, "no such file")),
             _ => {}
         }
         way.from.forget_attr();
@@ -81,11 +113,19 @@ impl View {
         }
     }
 
-    async fn exchange(&self, way: &Way) -> Result<()> {
+    async fn exchange(&self, way: &Way, nodes: [&Arc<Node>; 2]) -> Result<()> {
         if way.from.ino != way.to.ino {
             return Err(Error::new(Kind::Unsupported, "names in two folders cannot be exchanged"));
         }
         self.check_remove(&way.from).await?;
+        for node in nodes {
+            // One that was just made is to have a record to exchange.
+            self.save(node, true).await?;
+            if node.stands() == Stands::Local {
+                return Err(Error::new(Kind::Unsupported, "the names cannot be exchanged")
+                    .because("one of the files is on this workstation only"));
+            }
+        }
         let (one, other) = (way.from_name.clone(), way.to_name.clone());
         self.edit(&way.from, Edit::Exchange { one, other }).await
     }
@@ -107,7 +147,7 @@ impl View {
             _ => None,
         };
         let entry = match (&target_stands, gone) {
-            (Some(Stands::Record { .. }), _) => Some(self.entry_of(&way.to, &way.to_name).await?),
+            (Some(Stands::Record { .. }), _) => Some(self.entry_now(&way.to, &way.to_name).await?),
             (_, gone) => gone,
         };
         if let Some(entry) = entry.filter(|_| !is_local_name(&way.to_name)) {
@@ -118,6 +158,7 @@ impl View {
         }
         self.drop_overlay_here(way, node);
         way.to.folder.set_overlay(&way.to_name, Overlay::Here(node.ino));
+        way.to.change_names();
         let spot = Spot { parent: way.to.ino, name: way.to_name.clone() };
         locked(&self.tree).move_to(node, spot);
         if is_local_name(&way.to_name) {
@@ -137,6 +178,7 @@ impl View {
         if let Some(gone) = locked(&node.file.returning).take() {
             way.from.folder.set_overlay(&way.from_name, Overlay::Gone(gone));
         }
+        way.from.change_names();
     }
 
     /// A file that was written beside a record takes its name: its text is merged into the record.
@@ -192,7 +234,7 @@ impl View {
         let over = match &target {
             None => self.gone_entry(way),
             Some(t) => match t.stands() {
-                Stands::Record { .. } => Some(self.entry_of(&way.to, &way.to_name).await?),
+                Stands::Record { .. } => Some(self.entry_now(&way.to, &way.to_name).await?),
                 Stands::Directory { .. } => {
                     return Err(Error::new(Kind::IsDirectory, "the new name is a folder's"));
                 }
@@ -206,7 +248,7 @@ impl View {
             return self.merge_record_over(way, node, &entry, &over, target).await;
         }
         self.check_add(&way.to).await?;
-        self.move_entry(way, &entry).await?;
+        self.move_entry(way, &entry, None).await?;
         let hides = match node.stands() {
             Stands::Record { policy, .. } => self.see(located, &policy, Duration::MAX).await?.hides,
             _ => false,
@@ -259,6 +301,7 @@ impl View {
         let gone = Gone::new(entry, how, how.version_of(&seen));
         self.take_away(&way.from, &way.from_name, gone);
         way.to.folder.set_overlay(&way.to_name, Overlay::Here(node.ino));
+        way.to.change_names();
         let spot = Spot { parent: way.to.ino, name: way.to_name.clone() };
         locked(&self.tree).move_to(node, spot);
         Ok(())
@@ -290,7 +333,11 @@ impl View {
             let time = (moved.mtime_unix_ns(), node.file.is_mtime_set());
             let over = self.replace_text(over, &way.to, &way.to_name, text, time).await?;
             let (name, record) = (way.from_name.clone(), entry.located.record);
-            self.edit(&way.from, Edit::Leave { name, record }).await?;
+            match self.edit(&way.from, Edit::Leave { name, record }).await {
+                // Somebody else took it away first; its text has the new name all the same.
+                Err(e) if e.kind() == Kind::NotFound => {}
+                left => left?,
+            }
             locked(&self.tree).unbind(entry.located.record);
             way.to.folder.clear_overlay(&way.to_name);
             self.become_record(way, node, &over, target);
@@ -298,7 +345,7 @@ impl View {
         }
         self.check_add(&way.to).await?;
         self.check_remove(&way.to).await?;
-        self.move_entry(way, entry).await?;
+        self.move_entry(way, entry, Some(over.located.record)).await?;
         way.to.folder.clear_overlay(&way.to_name);
         self.become_record(way, node, entry, target);
         Ok(())
@@ -306,7 +353,7 @@ impl View {
 
     /// Says whether everything in a record was written by this user: a file that he has just made
     /// beside the one that it is to replace. Nobody else loses anything when it goes.
-    fn made_by_user(&self, seen: &super::sight::Seen) -> bool {
+    pub(super) fn made_by_user(&self, seen: &super::sight::Seen) -> bool {
         let record = &seen.record;
         let me = self.records.keyring().public();
         record.statement.author == me && record.head.statements.iter().all(|s| s.author == me)
@@ -323,16 +370,26 @@ impl View {
         if self.made_by_user(&seen) { Ok(()) } else { self.check_remove(folder).await }
     }
 
-    async fn move_entry(&self, way: &Way, entry: &Entry) -> Result<()> {
+    /// Gives an entry its new name, in the place of the record `over` if that has it.
+    async fn move_entry(&self, way: &Way, entry: &Entry, over: Option<RecordId>) -> Result<()> {
         let record = entry.located.record;
+        let (from, to) = (way.from_name.clone(), way.to_name.clone());
         if way.from.ino == way.to.ino {
-            let (from, to) = (way.from_name.clone(), way.to_name.clone());
-            return self.edit(&way.from, Edit::Rename { from, to, record }).await;
+            return self.edit(&way.from, Edit::Rename { from, to, record, over }).await;
         }
         // Added first: a crash between the two leaves two names and loses none.
-        let name = way.to_name.clone();
-        self.edit(&way.to, Edit::Put { name, entry: entry.clone() }).await?;
-        self.edit(&way.from, Edit::Leave { name: way.from_name.clone(), record }).await
+        let (name, entry) = (to.clone(), entry.clone());
+        let give = match over {
+            Some(_) => Edit::Put { name, entry },
+            None => Edit::Add { name, entry },
+        };
+        self.edit(&way.to, give).await?;
+        let left = self.edit(&way.from, Edit::Leave { name: from, record }).await;
+        if left.as_ref().is_err_and(|e| e.kind() == Kind::NotFound) {
+            // Somebody else moved it or took it away first: it is not to have two names.
+            self.edit(&way.to, Edit::Leave { name: to, record }).await?;
+        }
+        left
     }
 
     async fn rename_folder(
@@ -359,7 +416,7 @@ impl View {
         if policy != inherited {
             entry.policy = Some(policy);
         }
-        self.move_entry(way, &entry).await?;
+        self.move_entry(way, &entry, None).await?;
         let spot = Spot { parent: way.to.ino, name: way.to_name.clone() };
         locked(&self.tree).move_to(node, spot);
         Ok(())

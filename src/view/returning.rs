@@ -44,17 +44,19 @@ impl View {
             self.save_backup(backup, &policy).await?;
         }
         let entry = Entry { profile: record.head.profile, ..gone.entry.clone() };
-        let mut name = name.to_vec();
-        let max_age = self.look_at(folder, &name, located);
-        match self.entry(folder, &name, max_age).await? {
-            Some(now) if now == entry => {}
-            // Another workstation made a file of that name: both stay.
-            Some(now) if now.located != located => {
-                let of = self.standing(folder, &name).await?;
-                name = Box::pin(self.add_copy(folder, &name, entry, of)).await?;
+        let (record_id, profile) = (located.record, entry.profile);
+        let max_age = self.look_at(folder, name, located);
+        let name = match self.entry(folder, name, max_age).await? {
+            Some(now) if now == entry => name.to_vec(),
+            Some(now) if now.located == located => {
+                let name = name.to_vec();
+                let noted = Edit::Profile { name: name.clone(), record: record_id, profile };
+                self.edit(folder, noted).await?;
+                name
             }
-            Some(_) | None => self.edit(folder, Edit::Put { name: name.clone(), entry }).await?,
-        }
+            // Another workstation made a file of that name: both stay.
+            _ => self.add_or_copy(folder, name, entry).await?,
+        };
         locked(&self.tree).unbind(located.record);
         self.settle(node, folder, &name, located, policy);
         Ok(Some(record))
@@ -85,6 +87,7 @@ impl View {
         let pending = Pending {
             text: backup.text,
             base: None,
+            copied: None,
             edits: 0,
             mtime_unix_ns: now,
             is_mtime_set: false,

@@ -25,6 +25,8 @@ pub(super) const TRIES_MAX: u32 = 16;
 pub(super) struct Pending {
     pub(super) text: Text,
     pub(super) base: Option<Arc<Rendered>>,
+    /// The version that a long text was copied from.
+    pub(super) copied: Option<Arc<Record>>,
     pub(super) edits: u64,
     pub(super) mtime_unix_ns: i64,
     /// Whether a program set that time: then the whole file shows it, not only what is changed.
@@ -65,6 +67,7 @@ impl View {
             Held::Draft(w) if w.is_dirty() => Pending {
                 text: w.draft.text()?,
                 base: w.base.clone(),
+                copied: w.copied.clone(),
                 edits: w.edits,
                 mtime_unix_ns: w.mtime_unix_ns,
                 is_mtime_set: node.file.is_mtime_set(),
@@ -104,26 +107,30 @@ impl View {
                 return Ok(());
             };
             let seen = self.see(located, &policy, Duration::MAX).await?;
+            node.file.hold_version(node.file.is_open().then(|| seen.record.clone()));
             let is_as_written = self.is_as_written(&seen, &pending.text).await?;
             let mut held = locked(&node.file.held);
             if matches!(&*held, Held::Draft(w) if !w.is_dirty()) {
                 *held = Held::Nothing;
             }
             drop(held);
-            if !is_as_written {
+            if is_as_written {
+                node.file.tell_written(*seen.record.object_hash());
+            } else {
                 self.invalidate(Invalidation::Inode(node.ino));
             }
             return Ok(());
         }
         if let Stands::Record { located, policy } = node.stands() {
             let seen = self.see(located, &policy, Duration::MAX).await?;
-            let base = if seen.external().is_some() {
-                None
+            node.file.hold_version(node.file.is_open().then(|| seen.record.clone()));
+            let (base, copied) = if seen.external().is_some() {
+                (None, Some(seen.record.clone()))
             } else {
-                Some(Arc::new(self.render(&seen).await?))
+                (Some(Arc::new(self.render(&seen).await?)), None)
             };
             if let Held::Draft(w) = &mut *locked(&node.file.held) {
-                w.base = base;
+                (w.base, w.copied) = (base, copied);
             }
         }
         Ok(())
@@ -172,17 +179,7 @@ impl View {
         };
         *locked(&node.file.made) = Some(located);
         let entry = Entry { located, profile: record.head.profile, policy: None };
-        let added =
-            self.edit(&folder, Edit::Add { name: name.clone(), entry: entry.clone() }).await;
-        let name = match added {
-            Ok(()) => name,
-            // Another workstation made the same name first: both texts stay.
-            Err(e) if e.kind() == Kind::Exists => {
-                let of = self.standing(&folder, &name).await?;
-                Box::pin(self.add_copy(&folder, &name, entry, of)).await?
-            }
-            Err(e) => return Err(e),
-        };
+        let name = self.add_or_copy(&folder, &name, entry).await?;
         *locked(&node.file.made) = None;
         self.settle(node, &folder, &name, located, policy);
         Ok(Some(record))
@@ -245,17 +242,49 @@ impl View {
         policy: &PolicyRef,
         pending: &Pending,
     ) -> Result<Option<Arc<Record>>> {
-        match self.save_onto(located, policy, pending).await? {
+        let done = match self.save_onto(located, policy, pending).await {
+            Err(e)
+                if e.kind() == Kind::Denied && self.stays_here(node, located, policy).await? =>
+            {
+                return Ok(None);
+            }
+            done => done?,
+        };
+        match done {
             Onto::Done(record) => {
                 Box::pin(self.keep_named(node, &record)).await?;
                 Ok(Some(record))
             }
             Onto::Conflict => {
                 Box::pin(self.save_conflict(node, located, policy, pending)).await?;
+                node.file.hold_version(None);
                 self.invalidate(Invalidation::Inode(node.ino));
                 Ok(None)
             }
         }
+    }
+
+    /// Takes a file back to this workstation that was made empty, and turns out to be the text of
+    /// another one, written beside it to be renamed over it; says whether it is one.
+    async fn stays_here(
+        &self,
+        node: &Arc<Node>,
+        located: Located,
+        policy: &PolicyRef,
+    ) -> Result<bool> {
+        let Spot { parent, name } = node.spot();
+        let folder = self.node(parent)?;
+        let seen = self.see(located, policy, Duration::ZERO).await?;
+        let is_empty = seen.size_bytes() == 0 && self.made_by_user(&seen);
+        if !is_empty || !self.is_stand_in(&folder, &name).await? {
+            return Ok(false);
+        }
+        let record = located.record;
+        self.edit(&folder, Edit::Leave { name: name.clone(), record }).await?;
+        locked(&self.tree).unbind(record);
+        node.set_stands(Stands::Local);
+        folder.folder.set_overlay(&name, Overlay::Here(node.ino));
+        Ok(true)
     }
 
     pub(super) async fn save_onto(
@@ -303,10 +332,15 @@ impl View {
         (mtime_unix_ns, is_mtime_set): (i64, bool),
     ) -> Result<Entry> {
         let (_, policy) = place_of(folder)?;
-        let pending = Pending { text, base: None, edits: 0, mtime_unix_ns, is_mtime_set };
+        let (base, copied, edits) = (None, None, 0);
+        let pending = Pending { text, base, copied, edits, mtime_unix_ns, is_mtime_set };
         let mut entry = entry.clone();
         for _ in 0..TRIES_MAX {
-            let Onto::Done(record) = self.save_onto(entry.located, &policy, &pending).await? else {
+            let onto = match self.save_onto(entry.located, &policy, &pending).await {
+                Err(e) => return Err(self.keep_refused((folder, name), pending.text, e).await),
+                Ok(onto) => onto,
+            };
+            let Onto::Done(record) = onto else {
                 return Err(Error::new(Kind::Conflict, "the record was changed by others"));
             };
             let named = Entry { profile: record.head.profile, ..entry };
@@ -317,10 +351,18 @@ impl View {
                     return Err(Error::new(Kind::IsDirectory, "the new name is a folder's"));
                 }
                 Some(now) if now.located != named.located => entry = now,
-                Some(_) | None => {
+                Some(_) => {
+                    let (record, profile) = (named.located.record, named.profile);
                     let name = name.to_vec();
-                    self.edit(folder, Edit::Put { name, entry: named.clone() }).await?;
+                    self.edit(folder, Edit::Profile { name, record, profile }).await?;
                     return Ok(named);
+                }
+                None => {
+                    let name = name.to_vec();
+                    match self.edit(folder, Edit::Add { name, entry: named.clone() }).await {
+                        Err(e) if e.kind() == Kind::Exists => entry = named,
+                        added => return added.map(|()| named),
+                    }
                 }
             }
         }

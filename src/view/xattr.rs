@@ -13,6 +13,7 @@ use crate::record::past::Conflict;
 use crate::record::{Located, PolicyRef, section_name};
 
 const PREFIX: &str = "user.chartfs.";
+const ATTRIBUTES: &str = "user.chartfs.attributes";
 const SECTIONS: &str = "user.chartfs.sections";
 const VERSION: &str = "user.chartfs.version";
 const WRITER: &str = "user.chartfs.writer";
@@ -23,7 +24,9 @@ const PENDING: &str = "user.chartfs.pending";
 const STATUS: &str = "user.chartfs.status";
 
 impl View {
-    /// Returns the names of the attributes of a file or folder.
+    /// Returns the names of the attributes that a file or folder can be asked for. The file
+    /// system does not list them, but tells them as `user.chartfs.attributes`: programs copy, and
+    /// remove, what is listed.
     ///
     /// # Errors
     /// `NotFound` when there is no such file.
@@ -59,6 +62,9 @@ impl View {
             _ => return Ok(None),
         };
         let node = self.node(ino)?;
+        if name == ATTRIBUTES {
+            return Ok(Some(self.xattr_names(ino).await?.join(&b'\n')));
+        }
         if name == PENDING {
             return Ok(self.is_pending(&node).then(|| b"journal".to_vec()));
         }

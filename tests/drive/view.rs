@@ -85,6 +85,12 @@ pub(crate) fn read(view: &View, path: &str) -> Option<Vec<u8>> {
     RUNTIME.block_on(view.read_path(path, take)).is_ok().then_some(all)
 }
 
+/// Writes a file in the root, without a mount.
+pub(crate) fn write(view: &View, name: &str, text: &[u8]) {
+    let written = RUNTIME.block_on(view.write_path(Ino::ROOT, name.as_bytes(), text));
+    written.expect("the other workstation writes");
+}
+
 /// What the user of `realm` of that name sees.
 pub(crate) fn of_user(realm: &Arc<TestRealm>, user: &str, options: ViewOptions) -> Drive {
     let view = RUNTIME
@@ -115,12 +121,11 @@ impl Drive {
 
     /// Writes a file in the root as another workstation does.
     pub(crate) fn write_elsewhere(&self, name: &str, text: &[u8]) {
-        let view = self.elsewhere();
-        let written = RUNTIME.block_on(view.write_path(Ino::ROOT, name.as_bytes(), text));
-        written.expect("the other workstation writes");
+        write(&self.elsewhere(), name, text);
     }
 
-    fn root(&self) -> (Located, PolicyRef) {
+    /// Returns where the root lives, and the policy in force in it.
+    pub(crate) fn root(&self) -> (Located, PolicyRef) {
         let state = self.view.records().realm().state();
         let root = RecordId(state.root_record);
         let policy = PolicyRef { hash: state.root_policy, patient: None };
@@ -152,6 +157,11 @@ impl Drive {
         let located = self.located(name);
         self.server().hold("GET", located.object().as_str());
         self.view.records().forget(located.record);
+    }
+
+    /// Holds the answers to reads of the record of `name` in the root.
+    pub(crate) fn hold_answers(&self, name: &str) {
+        self.server().hold_answers("GET", self.located(name).object().as_str());
     }
 
     /// Holds every commit of the record of `name` in the root.

@@ -78,7 +78,9 @@ pub(crate) struct State {
     waiting: usize,
     /// Requests that are answered with 403, by method and key.
     refused: BTreeSet<(String, String)>,
-    uploads: BTreeMap<usize, Vec<u8>>,
+    /// Parts by the number of the upload.
+    uploads: BTreeMap<String, BTreeMap<usize, Vec<u8>>>,
+    uploads_begun: usize,
     /// Whether no request is answered at all.
     pub(crate) is_away: bool,
 }
@@ -136,6 +138,11 @@ impl FakeS3 {
     /// Keeps requests for an object waiting until [`Self::release`].
     pub(crate) fn hold(&self, method: &str, key: &str) {
         self.state.lock().unwrap().held.insert((method.to_owned(), key.to_owned()));
+    }
+
+    /// Keeps the answers to requests for an object waiting, which say what was true when it came.
+    pub(crate) fn hold_answers(&self, method: &str, key: &str) {
+        self.hold(&format!("answer to {method}"), key);
     }
 
     /// Refuses requests for an object.
@@ -257,6 +264,7 @@ impl FakeS3 {
                     reply
                 }
             };
+            self.gate(&(format!("answer to {}", at.0), at.1)).await;
             stream.write_all(&reply.bytes()).await.ok()?;
         }
     }
@@ -303,16 +311,28 @@ impl FakeS3 {
         match r.method.as_str() {
             "PUT" if r.query.contains("partNumber=") => {
                 let number = query_value(&r.query, "partNumber").parse().unwrap();
-                state.uploads.insert(number, r.body.clone());
+                let Some(parts) = state.uploads.get_mut(query_value(&r.query, "uploadId")) else {
+                    return error(404, "NoSuchUpload");
+                };
+                parts.insert(number, r.body.clone());
                 Reply::new(200, vec![format!("ETag: {}", etag(&r.body))], Vec::new())
             }
             "PUT" => state.put(r),
-            "POST" if r.query.contains("uploads") => xml(
-                "<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>",
-            ),
+            "POST" if r.query.contains("uploads") => {
+                state.uploads_begun += 1;
+                let id = format!("u{}", state.uploads_begun);
+                state.uploads.insert(id.clone(), BTreeMap::new());
+                xml(&format!(
+                    "<InitiateMultipartUploadResult><UploadId>{id}</UploadId></InitiateMultipartUploadResult>"
+                ))
+            }
             "POST" => state.complete(r),
             "GET" if r.query.contains("list-type=2") => state.list(&r.query),
             "GET" | "HEAD" => state.get(r),
+            "DELETE" if r.query.contains("uploadId=") => {
+                state.uploads.remove(query_value(&r.query, "uploadId"));
+                Reply::new(204, Vec::new(), Vec::new())
+            }
             "DELETE" => {
                 state.objects.remove(&r.key);
                 Reply::new(204, Vec::new(), Vec::new())
@@ -413,10 +433,10 @@ impl State {
     }
 
     fn complete(&mut self, r: &Request) -> Reply {
-        if self.uploads.is_empty() {
+        let Some(parts) = self.uploads.remove(query_value(&r.query, "uploadId")) else {
             return error(404, "NoSuchUpload");
-        }
-        let bytes: Vec<u8> = std::mem::take(&mut self.uploads).into_values().flatten().collect();
+        };
+        let bytes: Vec<u8> = parts.into_values().flatten().collect();
         let tag = etag(&bytes);
         self.objects.insert(r.key.clone(), bytes);
         xml(&format!(

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use chartfs::error::Kind;
 use chartfs::store::Bucket;
-use chartfs::view::{Access, RejectedText, RejectedTexts, TEXTS_MAX, View};
+use chartfs::view::{Access, RejectedText, RejectedTexts, RenameMode, TEXTS_MAX, View};
 
 use super::fake_s3::FakeS3;
 use super::support::TestRealm;
@@ -110,6 +110,26 @@ async fn two_refused_texts_are_both_kept_and_a_new_file_too() {
     let ana = eager(&realm, "ana").await;
     assert_eq!(names(&ana, "/ward").await, ["r.json"]);
     assert_eq!(names(&pharmacist, "/ward").await.len(), 4);
+}
+
+// `sed -i` removes the new file when it may not be renamed over the old one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_may_not_be_renamed_over_a_record_is_kept() {
+    let realm = with_record().await;
+    let home = tempfile::tempdir().unwrap();
+    let pharmacist = drive(&realm, "pharmacist").await;
+    let texts = texts_of(&pharmacist, home.path());
+    pharmacist.keep_rejected_in(texts_of(&pharmacist, home.path()));
+    let ward = pharmacist.resolve("/ward").await.unwrap().ino;
+    save(&pharmacist, "/ward/sedAb12Cd", BAD).await.unwrap();
+    let over = pharmacist.rename(ward, b"sedAb12Cd", ward, b"r.json", RenameMode::Replace).await;
+    assert_eq!(over.unwrap_err().kind(), Kind::Denied);
+    pharmacist.unlink(ward, b"sedAb12Cd").await.unwrap();
+    let listed = texts.list().unwrap();
+    let [text] = &listed[..] else { panic!("{listed:?}") };
+    assert_eq!(text.path, b"/ward/r.json");
+    assert!(text.reason.contains("labs"), "{}", text.reason);
+    assert_eq!(text_of(&texts, text), BAD);
 }
 
 // The kernel lets go of a closed file a moment after `close` returns, and the next program may be

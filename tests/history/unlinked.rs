@@ -101,3 +101,21 @@ async fn a_record_renamed_to_another_name_stays_whole_when_its_old_name_does_not
     assert_eq!(names(&ana, "/").await, ["old.json"]);
     assert_eq!(read(&ana, "/old.json").await, TEXT);
 }
+
+// `tar` and `git checkout` remove a file and make it anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_away_is_there_again_when_the_text_that_came_for_it_is_refused() {
+    let realm = with_record().await;
+    let ana = eager(&realm, "ana").await;
+    let pharmacist = drive(&realm, "pharmacist").await;
+    let seen = read(&pharmacist, "/r.json").await;
+    pharmacist.unlink(ROOT, b"r.json").await.unwrap();
+    let bad = r#"{"medications": ["a"], "labs": [2]}"#;
+    assert_eq!(save(&pharmacist, "/r.json", bad).await.unwrap_err().kind(), Kind::Denied);
+    assert_eq!(read(&pharmacist, "/r.json").await, seen);
+    pharmacist.rename(ROOT, b"r.json", ROOT, b"r.json~", RenameMode::Replace).await.unwrap();
+    assert_eq!(save(&pharmacist, "/r.json", bad).await.unwrap_err().kind(), Kind::Denied);
+    assert_eq!(read(&pharmacist, "/r.json").await, seen);
+    pharmacist.drain().await.unwrap();
+    assert_eq!(read(&ana, "/r.json").await, TEXT, "the last good version stays");
+}

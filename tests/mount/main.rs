@@ -5,6 +5,7 @@
 mod drive;
 
 mod files;
+mod calls;
 mod names;
 mod metadata;
 mod waiting;
@@ -13,4 +14,5 @@ mod programs;
 mod model;
 mod people;
 mod saving;
+mod stations;
 mod views;

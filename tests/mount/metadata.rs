@@ -68,17 +68,23 @@ fn access_is_answered() {
 }
 
 #[test]
-fn our_extended_attributes_are_shown_and_no_others_exist() {
+fn our_extended_attributes_are_told_and_not_listed_and_no_others_exist() {
     let Some(m) = Mounted::new() else { return };
     if !has("getfattr") || !has("setfattr") {
         return;
     }
     fs::write(m.path("f"), "x").unwrap();
-    let listed = shell(&m, r#"getfattr --absolute-names "$M/f""#);
-    assert!(listed.contains("user.chartfs."), "{listed}");
-    let value =
-        shell(&m, r#"getfattr --absolute-names --only-values -n user.chartfs.sections "$M/f""#);
-    assert!(!value.is_empty());
+    // What is listed is copied and removed by programs that copy files.
+    assert_eq!(shell(&m, r#"getfattr -d -m - --absolute-names "$M/f" "$M""#), "");
+    let ask = |name: &str| {
+        shell(&m, &format!("getfattr --absolute-names --only-values -n {name} \"$M/f\""))
+    };
+    let names = ask("user.chartfs.attributes");
+    assert!(names.lines().count() > 3, "{names}");
+    for name in names.lines() {
+        ask(name);
+    }
+    assert!(!ask("user.chartfs.sections").is_empty());
     for (script, why) in [
         (r#"getfattr -n user.other "$M/f""#, "No such attribute"),
         (r#"getfattr -n user.chartfs.none "$M/f""#, "No such attribute"),
@@ -108,4 +114,81 @@ fn the_mount_table_names_us_and_the_bucket() {
         assert!(line.contains(word), "{word} is not in {line}");
     }
     assert!(!line.contains("allow_other"), "{line}");
+}
+
+/// Returns a file's or folder's `mtime` and `ctime`, in nanoseconds.
+fn times(m: &Mounted, name: &str) -> (i64, i64) {
+    let metadata = fs::symlink_metadata(m.path(name)).unwrap();
+    let ns = |seconds: i64, ns: i64| seconds * 1_000_000_000 + ns;
+    (ns(metadata.mtime(), metadata.mtime_nsec()), ns(metadata.ctime(), metadata.ctime_nsec()))
+}
+
+#[test]
+fn a_change_of_attributes_moves_the_time_of_change_alone() {
+    let Some(m) = Mounted::new() else { return };
+    fs::write(m.path("f"), "x").unwrap();
+    fs::create_dir(m.path("d")).unwrap();
+    for name in ["f", "d"] {
+        let before = times(&m, name);
+        fs::set_permissions(m.path(name), fs::Permissions::from_mode(0o750)).unwrap();
+        let (mtime, ctime) = times(&m, name);
+        assert_eq!(mtime, before.0, "{name}");
+        assert!(ctime > before.1, "{name}");
+        set_mtime(&m, name, TimeSpec::new(1_900_000_000, 5));
+        let (mtime, later) = times(&m, name);
+        assert_eq!(mtime, 1_900_000_000_000_000_005, "{name}");
+        assert!(later > ctime && later < mtime, "{name}");
+    }
+    // What is written next moves both.
+    fs::write(m.path("f"), "y").unwrap();
+    let (mtime, ctime) = times(&m, "f");
+    assert_eq!(mtime, ctime);
+}
+
+#[test]
+fn a_time_of_reading_that_a_program_set_is_kept() {
+    let Some(m) = Mounted::new() else { return };
+    fs::write(m.path("f"), "x").unwrap();
+    let mtime = times(&m, "f").0;
+    let (read, omit) = (TimeSpec::new(1_234_567_890, 7), TimeSpec::new(0, libc::UTIME_OMIT));
+    let follow = UtimensatFlags::FollowSymlink;
+    utimensat(nix::fcntl::AT_FDCWD, &m.path("f"), &read, &omit, follow).unwrap();
+    let metadata = fs::metadata(m.path("f")).unwrap();
+    assert_eq!((metadata.atime(), metadata.atime_nsec()), (1_234_567_890, 7));
+    assert_eq!(times(&m, "f").0, mtime);
+}
+
+#[test]
+fn a_folder_changes_when_a_name_in_it_is_given_or_taken() {
+    let Some(m) = Mounted::new() else { return };
+    fs::create_dir(m.path("d")).unwrap();
+    let mut last = times(&m, "d").0;
+    let mut is_later = |what: &str| {
+        let (mtime, ctime) = times(&m, "d");
+        assert!(mtime > last && ctime == mtime, "{what}");
+        last = mtime;
+    };
+    // Not committed yet: it is empty and open.
+    let file = fs::File::create(m.path("d/f")).unwrap();
+    is_later("create");
+    drop(file);
+    fs::write(m.path("d/.f.swp"), "x").unwrap();
+    is_later("create of a file of this workstation");
+    fs::rename(m.path("d/f"), m.path("d/g")).unwrap();
+    is_later("rename");
+    fs::create_dir(m.path("d/e")).unwrap();
+    is_later("mkdir");
+    fs::remove_dir(m.path("d/e")).unwrap();
+    is_later("rmdir");
+    fs::remove_file(m.path("d/g")).unwrap();
+    is_later("unlink");
+}
+
+#[test]
+fn an_unlinked_file_has_no_link() {
+    let Some(m) = Mounted::new() else { return };
+    let file = fs::File::create(m.path("f")).unwrap();
+    assert_eq!(file.metadata().unwrap().nlink(), 1);
+    fs::remove_file(m.path("f")).unwrap();
+    assert_eq!(file.metadata().unwrap().nlink(), 0);
 }

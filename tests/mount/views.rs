@@ -65,7 +65,10 @@ fn attributes_of_files_tell_what_is_shown_and_no_more() {
     let (all, some) = (sections(&doctor), sections(&pharmacist));
     assert!(all.contains("labs") && all.contains("medications"), "{all:?}");
     assert!(some.contains("medications") && !some.contains("labs"), "{some:?}");
-    let names = shell(&pharmacist, r#"getfattr --absolute-names "$M/record.json""#);
+    let names = shell(
+        &pharmacist,
+        r#"getfattr --absolute-names --only-values -n user.chartfs.attributes "$M/record.json""#,
+    );
     assert!(names.contains("user.chartfs.policy.medications"), "{names}");
     assert!(names.contains("user.chartfs.version") && names.contains("user.chartfs.writer"));
     assert!(!names.contains("hiv") && !names.contains("mental-health"), "{names}");

@@ -2,8 +2,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::sync::Arc;
 use std::sync::mpsc::TryRecvError;
 use std::time::Duration;
+
+use chartfs::view::Ino;
 
 use crate::drive::{HUNG, Mounted, errno, on_thread, options, view};
 
@@ -116,4 +119,24 @@ fn what_is_done_after_its_deadline_is_seen_at_once() {
     });
     seen.recv_timeout(HUNG).unwrap();
     assert_eq!(fs::read(m.path("moved")).unwrap(), b"text");
+}
+
+/// The answer to a read may arrive after a commit of this workstation that it does not know of.
+#[test]
+fn an_answer_that_a_commit_of_ones_own_overtook_is_no_rollback() {
+    let drive = view::remote_with(&[("f", "before")]);
+    assert_eq!(view::read(&drive.view, "f").unwrap(), b"before");
+    drive.hold_answers("f");
+    let (located, (_, policy)) = (drive.located("f"), drive.root());
+    let records = Arc::clone(drive.view.records());
+    let read = on_thread(move || {
+        let newest = records.load(located, &policy, Duration::ZERO);
+        view::RUNTIME.block_on(newest).map(|record| record.version())
+    });
+    drive.wait_held(1);
+    let written = drive.view.write_path(Ino::ROOT, b"f", &b"after"[..]);
+    view::RUNTIME.block_on(written).unwrap();
+    drive.release();
+    assert_eq!(read.recv_timeout(HUNG).unwrap().unwrap(), 2);
+    assert_eq!(view::read(&drive.view, "f").unwrap(), b"after");
 }

@@ -135,6 +135,7 @@ impl JournalFile {
     /// `Conflict` when another process has it open; `Integrity` when it is damaged: it is never
     /// replaced by an empty one.
     pub(super) fn open(path: &Path) -> Result<(Self, Vec<(u64, Entry)>)> {
+        super::super::make_database(path)?;
         let mut builder = Database::builder();
         builder.set_cache_size(PAGES_BYTES);
         let mut file = builder.create(path).map_err(|e| match e {

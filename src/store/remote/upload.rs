@@ -50,10 +50,14 @@ impl Upload for RemoteUpload {
             Ok(put) => remote.version(put.e_tag.as_deref(), put.version),
             Err(e) => {
                 let fault = remote.fault(&e);
+                if fault.outcome != Outcome::Final {
+                    return Err(fault);
+                }
                 // The upload is gone when an earlier try, whose answer was lost, completed it.
                 match self.look().await {
-                    Some(version) if fault.outcome == Outcome::Final => Ok(version),
-                    _ => Err(fault),
+                    Ok(Some(version)) => Ok(version),
+                    Err(unclear) if unclear.outcome != Outcome::Final => Err(unclear),
+                    Ok(None) | Err(_) => Err(fault),
                 }
             }
         }
@@ -69,11 +73,17 @@ impl Upload for RemoteUpload {
 
 impl RemoteUpload {
     /// Returns the version of the object when it has the length of this upload.
-    async fn look(&self) -> Option<Version> {
+    async fn look(&self) -> Attempt<Option<Version>> {
+        let remote = &self.remote;
         let options = GetOptions { head: true, ..GetOptions::default() };
-        let asked = self.remote.store.get_opts(&self.path, options);
-        let meta = self.remote.within(0, asked).await.ok()?.ok()?.meta;
-        let whole = meta.size == self.length.load(Ordering::Relaxed);
-        whole.then(|| self.remote.version(meta.e_tag.as_deref(), meta.version).ok())?
+        let meta = match remote.within(0, remote.store.get_opts(&self.path, options)).await? {
+            Ok(answer) => answer.meta,
+            Err(object_store::Error::NotFound { .. }) => return Ok(None),
+            Err(e) => return Err(remote.fault(&e)),
+        };
+        if meta.size != self.length.load(Ordering::Relaxed) {
+            return Ok(None);
+        }
+        remote.version(meta.e_tag.as_deref(), meta.version).map(Some)
     }
 }

@@ -1,0 +1,2 @@
+# needs: nano python3
+python3 "$R/nano.py" "$F" "$OLD" "$NEW" --backup --locking

@@ -1,0 +1,3 @@
+# needs: nano python3
+# In place.
+python3 "$R/nano.py" "$F" "$OLD" "$NEW"
