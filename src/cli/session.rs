@@ -97,7 +97,12 @@ pub(super) enum LogTo {
 pub(super) fn start_log(session: &Session, to: LogTo) {
     let wanted = session.settings.log.as_deref().unwrap_or("warn");
     let filter = EnvFilter::new(format!("{wanted},{}", crate::daemon::LOG_LIMIT));
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false);
+    // A line that cannot be written, as on a full disk, is left out: a complaint about it on a
+    // standard error that is full too would end the thread, and with it the mount.
+    let subscriber = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(false)
+        .log_internal_errors(false);
     // A second run in one process, as in a test, keeps the first subscriber.
     let _ = match to {
         LogTo::Stderr => subscriber.with_writer(std::io::stderr).without_time().try_init(),

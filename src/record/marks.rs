@@ -142,6 +142,7 @@ impl Marks {
         write.open_table(CHAINS).map_err(broken)?;
         write.open_table(CAPSULES).map_err(broken)?;
         write.commit().map_err(broken)?;
+        crate::store::sync_names_of(path)?;
         Ok(Self { file: Some(file), recent: Mutex::default() })
     }
 

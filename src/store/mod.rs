@@ -49,12 +49,14 @@ mod fault;
 mod link;
 mod cache;
 mod journal;
+mod names_synced;
 
 pub use backend::{Condition, Fetched, Listed, Object, Put, RequestCounts, Version};
 pub use journal::{Lifted, Pending};
 pub use link::Offline;
 pub use location::{Location, Place};
 pub use name::{OBJECT_NAME_LEN_MAX_BYTES, ObjectName, SEGMENT_LEN_MAX_BYTES};
+pub(crate) use names_synced::sync_names_of;
 pub use options::{DirectorySync, StoreOptions, Vars};
 pub use upload::Uploaded;
 

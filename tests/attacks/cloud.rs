@@ -30,6 +30,22 @@ async fn an_honest_bucket_has_no_findings() {
     assert_eq!(last.bytes, small.now.values().map(|b| b.len() as u64).sum::<u64>());
 }
 
+// Before a new version takes its place, the old one is kept. A crash in between spoils nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_broke_off_is_no_damage() {
+    let small = Small::new().await;
+    let bucket = bucket_of(&small.now).await;
+    let old = small.now.keys().filter(|n| folder(n) == "h").max().unwrap().as_str();
+    let (place, version) = old.rsplit_once('/').unwrap();
+    let record = place.rsplit_once('/').unwrap().1;
+    let is_record = |n: &&ObjectName| folder(n) == "r" && n.as_str().ends_with(record);
+    let now = small.now.keys().find(is_record).unwrap();
+    let next = format!("{place}/{:010}", version.parse::<u64>().unwrap() + 1);
+    put(&bucket, &next.parse().unwrap(), small.now[now].to_vec()).await;
+    let report = check(&small, &bucket).await;
+    assert!(report.ok(), "{:?}", report.findings);
+}
+
 // The keyless check sees what readers see, and what no reader looks at: old versions, old states.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_check_names_every_object_that_was_spoiled() {

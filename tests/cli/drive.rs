@@ -256,3 +256,136 @@ fn a_drive_is_mounted_in_the_background_and_taken_off() {
     site.ok(&["umount", "mnt"]);
     drop(mounted);
 }
+
+/// Says whether this machine can mount, and prints why a test is skipped when not.
+#[allow(clippy::print_stdout, reason = "a skipped test says so")]
+fn can_mount() -> bool {
+    let opened = std::fs::File::options().read(true).write(true).open("/dev/fuse");
+    if let Err(e) = &opened {
+        println!("SKIPPED: /dev/fuse cannot be opened: {e}");
+    }
+    opened.is_ok()
+}
+
+#[test]
+fn a_mount_with_a_journal_says_how_it_does_and_leaves_nothing_behind() {
+    if !can_mount() {
+        return;
+    }
+    let (site, url) = drive();
+    std::fs::create_dir(site.path("mnt")).unwrap();
+    let mounted = Mounted(&site);
+    let mount = ["mount", &url, "mnt", "-o", "commit=journal", "--credential", "doctor.credential"];
+    site.ok(&mount);
+    for i in 0..20 {
+        std::fs::write(site.path("mnt").join(format!("{i}.txt")), format!("text {i}\n")).unwrap();
+    }
+    let status = site.json(&["status", "mnt", "--json"]);
+    assert_eq!((&status[0]["commit"], &status[0]["online"]), (&"journal".into(), &true.into()));
+    assert_eq!(status[0]["conflicts"], 0);
+    let table = site.ok(&["status", "mnt"]);
+    assert!(table.contains("online") && table.contains("journal"), "{table}");
+    site.ok(&["umount", "mnt"]);
+    // The daemon has ended, and the bucket has everything.
+    let listed = site.ok(&["ls", &url, "/", "--credential", "doctor.credential"]);
+    assert_eq!(listed.lines().count(), 20, "{listed}");
+    let cat = site.ok(&["cat", &url, "/19.txt", "--credential", "doctor.credential"]);
+    assert_eq!(cat, "text 19\n");
+    site.fails(19, &["status", "mnt"]);
+    drop(mounted);
+}
+
+/// A small file system in memory, for as long as the test needs it.
+struct SmallDisk(std::path::PathBuf);
+
+impl SmallDisk {
+    /// Mounts one of so many MiB; `None`, after saying so, where only root may.
+    #[allow(clippy::print_stdout, reason = "a skipped test says so")]
+    fn new(path: std::path::PathBuf, mib: u32) -> Option<Self> {
+        std::fs::create_dir(&path).unwrap();
+        let size = format!("size={mib}m");
+        let mut mount = Command::new("mount");
+        let done = mount.args(["-t", "tmpfs", "-o", &size, "none"]).arg(&path).output().unwrap();
+        if !done.status.success() {
+            println!("SKIPPED: a small disk cannot be mounted: only root may");
+            return None;
+        }
+        Some(Self(path))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("--lazy").arg(&self.0).output();
+    }
+}
+
+#[test]
+fn a_full_disk_under_a_long_draft_is_enospc_and_loses_nothing() {
+    if !can_mount() {
+        return;
+    }
+    let (site, url) = drive();
+    let Some(disk) = SmallDisk::new(site.path("small"), 48) else { return };
+    std::fs::create_dir(site.path("mnt")).unwrap();
+    let mounted = Mounted(&site);
+    let mount = ["mount", &url, "mnt", "--credential", "doctor.credential"];
+    let output = site.command(&mount).env("TMPDIR", &disk.0).output().unwrap();
+    crate::site::succeeds(&output, &mount);
+    let (path, other) = (site.path("mnt/scan.bin"), site.path("mnt/note.txt"));
+    std::fs::write(&path, "the old version").unwrap();
+    // A draft of this length is on the disk, which holds less.
+    let piece = vec![7; 1 << 20];
+    let write = || -> std::io::Result<()> {
+        let mut file = std::fs::File::create(&path)?;
+        for _ in 0..100 {
+            std::io::Write::write_all(&mut file, &piece)?;
+        }
+        file.sync_all()
+    };
+    let error = write().expect_err("the disk is full");
+    assert_eq!(error.raw_os_error(), Some(nix::errno::Errno::ENOSPC as i32), "{error}");
+    std::fs::write(&other, "others go on").unwrap();
+    drop(mounted);
+    let stored = site.ok(&["cat", &url, "/note.txt", "--credential", "doctor.credential"]);
+    assert_eq!(stored, "others go on");
+    let list = site.ok(&["ls", &url, "/", "--credential", "doctor.credential"]);
+    assert!(list.contains("scan.bin"), "{list}");
+}
+
+/// As when the disk that the log is on is full.
+#[test]
+#[allow(clippy::print_stdout, reason = "a skipped test says so")]
+fn a_log_that_cannot_be_written_does_not_end_a_mount() {
+    let Ok(full) = std::fs::File::options().write(true).open("/dev/full") else {
+        println!("SKIPPED: there is no /dev/full");
+        return;
+    };
+    if let Err(e) = std::fs::File::options().read(true).write(true).open("/dev/fuse") {
+        println!("SKIPPED: /dev/fuse cannot be opened: {e}");
+        return;
+    }
+    let (site, url) = drive();
+    export(&site);
+    site.ok(&["import", &url, "/", "export", "--credential", "doctor.credential"]);
+    std::fs::create_dir(site.path("mnt")).unwrap();
+    let mounted = Mounted(&site);
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_chartfs"))
+        .args(["mount", &url, "mnt", "--foreground", "--credential", "doctor.credential"])
+        .arg("--state")
+        .arg(site.path("state"))
+        .env("CHARTFS_LOG", "debug")
+        .current_dir(site.path(""))
+        .stderr(full)
+        .spawn()
+        .unwrap();
+    let point = site.path("mnt");
+    while std::fs::write(point.join("ana/new.txt"), "new\n").is_err() {
+        assert_eq!(daemon.try_wait().unwrap(), None, "the daemon ended");
+        std::thread::yield_now();
+    }
+    assert_eq!(std::fs::read_to_string(point.join("ana/new.txt")).unwrap(), "new\n");
+    site.ok(&["umount", "mnt"]);
+    assert_eq!(daemon.wait().unwrap().code(), Some(0));
+    drop(mounted);
+}

@@ -83,6 +83,9 @@ fn in_one_realm(site: &Site, commit: &str, seed: u64, rounds: u64, count: &mut C
         child = site.mount().wait(site);
         tree = tree_of(site.point());
         assert_kept(&tree, &promised, round);
+        for p in &promised {
+            p.tidy(site.point(), &mut tree);
+        }
         site.assert_hidden_part();
         if round.is_multiple_of(CHECK_ROUNDS) || round == rounds {
             site.leave(child);

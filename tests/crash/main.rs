@@ -10,6 +10,7 @@
 mod drive;
 mod kill;
 mod plan;
+mod power;
 mod site;
 mod writer;
 
@@ -33,6 +34,21 @@ fn what_was_acknowledged_outlives_a_kill_when_a_server_has_it() {
 #[test]
 fn what_was_acknowledged_outlives_a_kill_when_the_journal_has_it_and_a_server_is_to() {
     kill::rounds(Place::Server, "journal");
+}
+
+#[test]
+fn what_was_acknowledged_outlives_a_power_cut_in_a_local_bucket() {
+    power::rounds(Place::Directory, "remote");
+}
+
+#[test]
+fn what_was_acknowledged_outlives_a_power_cut_in_the_journal_and_a_local_bucket() {
+    power::rounds(Place::Directory, "journal");
+}
+
+#[test]
+fn what_was_acknowledged_outlives_a_power_cut_in_the_journal_beside_a_server() {
+    power::rounds(Place::Server, "journal");
 }
 
 /// The number that a variable of the environment holds.

@@ -3,7 +3,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
-use std::os::fd::IntoRawFd;
+use std::os::fd::{AsRawFd, IntoRawFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -24,13 +24,30 @@ pub(crate) struct Writer {
 pub(crate) struct Promised {
     pub(crate) trees: Vec<Tree>,
     pub(crate) acknowledged: usize,
+    /// The name that a rename which was not acknowledged may have left beside the new one.
+    left_over: Option<String>,
     /// The last steps, for whoever looks into a failure.
     last: Vec<Step>,
 }
 
+impl Promised {
+    /// Takes the old name away, as a user does who sees a file twice after a crash: both names
+    /// stand for one record.
+    pub(crate) fn tidy(&self, point: &Path, tree: &mut Tree) {
+        let is_twice = self
+            .trees
+            .get(2)
+            .is_some_and(|twice| twice.iter().all(|(name, what)| tree.get(name) == Some(what)));
+        if let Some(name) = self.left_over.as_ref().filter(|_| is_twice) {
+            fs::remove_file(point.join(name)).unwrap();
+            tree.remove(name);
+        }
+    }
+}
+
 impl std::fmt::Display for Promised {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { trees, acknowledged, last } = self;
+        let Self { trees, acknowledged, last, .. } = self;
         write!(f, "one of {trees:#?} after {acknowledged} steps, the last of which: {last:#?}")
     }
 }
@@ -48,9 +65,12 @@ impl Writer {
         on_ack: OnAck,
     ) -> Self {
         let log = logs.join(format!("{lane:?}"));
-        let (steps, point, is_cut) = (plan.clone(), point.to_owned(), Arc::clone(is_cut));
+        let (steps, is_cut) = (plan.clone(), Arc::clone(is_cut));
         let mut file = File::create(&log).unwrap();
+        // By its descriptor: once the mount is gone, the name means the folder below it.
+        let root = File::open(point).unwrap();
         let thread = std::thread::spawn(move || {
+            let point = PathBuf::from(format!("/proc/self/fd/{}", root.as_raw_fd()));
             for (number, step) in steps.iter().enumerate() {
                 writeln!(file, "begin {number}").unwrap();
                 if let Err(e) = act(&point, step) {
@@ -76,7 +96,11 @@ impl Writer {
         let tree = self.plan[..done].iter().fold(self.before, |tree, step| step.after(&tree));
         let trees = if begun > done { self.plan[done].outcomes(&tree) } else { vec![tree] };
         let last = self.plan[done.saturating_sub(6)..begun].to_vec();
-        Promised { trees, acknowledged: done, last }
+        let left_over = match self.plan.get(done).filter(|_| trees.len() > 2) {
+            Some(Step::Rename { from, .. }) => Some(from.clone()),
+            _ => None,
+        };
+        Promised { trees, acknowledged: done, left_over, last }
     }
 }
 

@@ -57,6 +57,10 @@ impl Check<'_> {
             Ok(None) => return note("its record is not in the bucket any more"),
             Ok(Some(next)) => next,
         };
+        if next.object_hash == old.object_hash {
+            // An old version is kept before the next one takes its place.
+            return note("it is the newest: a write of the version after it broke off");
+        }
         if next.head.version < number {
             return Err(Error::damaged("the record is older than a version in its history"));
         }

@@ -240,9 +240,13 @@ impl Disk {
             if !holds(condition, current.as_ref()) {
                 return Ok(Put::Refused);
             }
-            let time = later_than(current.as_ref());
-            futimens(&temp.file, &TimeSpec::UTIME_OMIT, &time).map_err(told)?;
-            let version = version_of(&fstat(&temp.file).map_err(told)?);
+            let mut stat = fstat(&temp.file).map_err(told)?;
+            if current.is_some_and(|current| time_of(&current) >= time_of(&stat)) {
+                // A clock that went back, or somebody who was faster.
+                self.sync_data_at(temp, &later_than(current.as_ref()))?;
+                stat = fstat(&temp.file).map_err(told)?;
+            }
+            let version = version_of(&stat);
             renameat(&temp.directory, temp.name.as_str(), &directory, leaf).map_err(told)?;
             #[cfg(test)]
             self.step(Step::Rename);
@@ -266,12 +270,22 @@ impl Disk {
         self.entry_written(&directory, directories)
     }
 
-    /// Syncs the data of a temporary file.
+    /// Syncs a temporary file with the time that is part of its version: after a power cut the
+    /// object is the version that was told.
     pub(super) fn sync_data(&self, temp: &Temp) -> Result<()> {
+        self.sync_data_at(temp, &later_than(None))?;
+        #[cfg(test)]
         if self.sync != DirectorySync::Off {
-            temp.file.sync_data().map_err(|e| failed("cannot sync an object to the disk", e))?;
-            #[cfg(test)]
             self.step(Step::SyncData);
+        }
+        Ok(())
+    }
+
+    fn sync_data_at(&self, temp: &Temp, time: &TimeSpec) -> Result<()> {
+        futimens(&temp.file, &TimeSpec::UTIME_OMIT, time)
+            .map_err(|e| failed("cannot set the time of an object", e))?;
+        if self.sync != DirectorySync::Off {
+            temp.file.sync_all().map_err(|e| failed("cannot sync an object to the disk", e))?;
         }
         Ok(())
     }
@@ -358,12 +372,16 @@ fn holds(condition: &Condition, current: Option<&FileStat>) -> bool {
     }
 }
 
+fn time_of(stat: &FileStat) -> (i64, i64) {
+    (stat.st_mtime, stat.st_mtime_nsec)
+}
+
 /// Returns the time of now, or the nanosecond after that of the object to be replaced.
 fn later_than(current: Option<&FileStat>) -> TimeSpec {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let now = TimeSpec::from(now);
     let Some(stat) = current else { return now };
-    let before = (stat.st_mtime, stat.st_mtime_nsec);
+    let before = time_of(stat);
     if (now.tv_sec(), now.tv_nsec()) > before {
         return now;
     }

@@ -147,6 +147,8 @@ impl JournalFile {
         // What is wrong with it is to be found now, and not in the middle of the work.
         file.check_integrity().map_err(damaged)?;
         let entries = read_entries(&file)?;
+        // Always, because the process that made it may have died before it could.
+        super::super::sync_names_of(path)?;
         let file = Arc::new(file);
         let (writer, requests) = mpsc::channel();
         let thread_file = Arc::clone(&file);
