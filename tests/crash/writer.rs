@@ -32,8 +32,8 @@ pub(crate) struct Promised {
 
 impl Promised {
     /// Takes the old name away, as a user does who sees a file twice after a crash: both names
-    /// stand for one record.
-    pub(crate) fn tidy(&self, point: &Path, tree: &mut Tree) {
+    /// stand for one record. Says whether it did.
+    pub(crate) fn tidy(&self, point: &Path, tree: &mut Tree) -> bool {
         let is_twice = self
             .trees
             .get(2)
@@ -41,7 +41,9 @@ impl Promised {
         if let Some(name) = self.left_over.as_ref().filter(|_| is_twice) {
             fs::remove_file(point.join(name)).unwrap();
             tree.remove(name);
+            return true;
         }
+        false
     }
 }
 
