@@ -485,3 +485,20 @@ async fn a_folder_keeps_the_table_that_names_were_taken_from_once_a_minute() {
     }
     assert_eq!(tables().await, 1, "the table with all five names");
 }
+
+// `tar` and `rsync` set a folder's time when they have made what is in it, and compare it later.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_keeps_its_time_when_an_empty_file_in_it_is_committed_later() {
+    let (realm, _) = with_record().await;
+    let doctor = drive(&realm, "doctor").await;
+    let folder = doctor.make_dir(Ino::ROOT, b"d", 0o700).await.unwrap().ino;
+    let (_, opened) = doctor.create(folder, b"empty", true, 0o600).await.unwrap();
+    let mtime = Some(chartfs::view::Time::from_unix_ns(1_234_567_890_000_000_000));
+    let set = chartfs::view::SetAttr { mtime, ..Default::default() };
+    let before = doctor.set_attr(folder, None, set).await.unwrap();
+    doctor.release(opened.handle).await;
+    let other = drive(&realm, "doctor").await;
+    assert!(other.resolve("/d/empty").await.is_ok(), "it is committed");
+    let after = doctor.attr(folder, None).await.unwrap();
+    assert_eq!((after.mtime, after.ctime), (before.mtime, before.ctime));
+}

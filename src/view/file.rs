@@ -425,7 +425,7 @@ impl View {
 
     /// A folder's time is when its names were changed; another one is kept here, until they are
     /// changed again, for programs that compare times with those of a copy.
-    async fn set_folder_mtime(&self, node: &Node, mtime_unix_ns: i64) -> Result<()> {
+    pub(super) async fn set_folder_mtime(&self, node: &Node, mtime_unix_ns: i64) -> Result<()> {
         let (located, policy) = place_of(node)?;
         let real = self.folder_mtime(located, &policy, self.options.attr_ttl).await?;
         node.folder.set_mtime(real, mtime_unix_ns);

@@ -179,7 +179,15 @@ impl View {
         };
         *locked(&node.file.made) = Some(located);
         let entry = Entry { located, profile: record.head.profile, policy: None };
+        // An empty file is committed a moment after it was made, and its name was shown before.
+        let shown = match pending.text.len() {
+            0 => Some(self.attr_of(&folder).await?.mtime),
+            _ => None,
+        };
         let name = self.add_or_copy(&folder, &name, entry).await?;
+        if let Some(shown) = shown {
+            self.set_folder_mtime(&folder, shown.to_unix_ns()).await?;
+        }
         *locked(&node.file.made) = None;
         self.settle(node, &folder, &name, located, policy);
         Ok(Some(record))
