@@ -1,5 +1,6 @@
 //! All cells of the table. A short run is part of the tests; `CHARTFS_LONG=1` makes many rounds
-//! (`CHARTFS_ROUNDS`) of every cell. A problem names its seed; `CHARTFS_SEED` runs that round again.
+//! (`CHARTFS_ROUNDS`) of every cell, or of those of one kind of request (`CHARTFS_KIND`). A problem
+//! names its seed; `CHARTFS_SEED` runs that round again.
 
 use std::io::Write;
 
@@ -35,6 +36,7 @@ fn rounds_of(has_journal: bool) -> Vec<Round> {
     let is_long = std::env::var_os("CHARTFS_LONG").is_some();
     let rounds = if is_long { number("CHARTFS_ROUNDS").unwrap_or(25) } else { 1 };
     let only = number("CHARTFS_SEED");
+    let only_kind = std::env::var_os("CHARTFS_KIND");
     let mut work = Vec::new();
     for (row, kind) in KINDS.iter().enumerate() {
         for (column, fault) in FAULTS.iter().enumerate() {
@@ -43,6 +45,7 @@ fn rounds_of(has_journal: bool) -> Vec<Round> {
             if !applies(kind, fault)
                 || !is_long && is_left_out(kind, fault)
                 || has_journal && !is_write
+                || only_kind.as_ref().is_some_and(|only| only != kind)
             {
                 continue;
             }
