@@ -12,7 +12,7 @@ use super::listing::attr_with;
 use super::node::{Node, Stands};
 use super::sight::Rendered;
 use super::stream::Stream;
-use super::{Access, Attr, Handle, Ino, NodeKind, SetAttr, View, locked};
+use super::{Access, Attr, Handle, Ino, Invalidation, NodeKind, SetAttr, View, locked};
 use crate::clock::now_unix_ns;
 use crate::error::{Error, Kind, Result};
 use crate::record::{Located, Record};
@@ -396,6 +396,7 @@ impl View {
         change: SetAttr,
     ) -> Result<Attr> {
         let node = self.node(ino)?;
+        let was_dirty = node.file.is_dirty();
         if let Some(len) = change.size_bytes {
             self.check_change(&node).await?;
             self.change(&node, |draft| draft.set_len(len)).await?;
@@ -409,7 +410,11 @@ impl View {
         }
         // truncate(2) has no handle whose close would commit.
         if change.size_bytes.is_some() && handle.is_none() {
-            self.save(&node, true).await?;
+            let saved = self.save(&node, true).await;
+            if saved.as_ref().is_err_and(|e| is_refusal(e.kind())) && !node.file.is_open() {
+                self.take_back(&node, was_dirty).await;
+            }
+            saved?;
         }
         if let Some(mode) = change.mode {
             node.set_mode(mode);
@@ -421,6 +426,17 @@ impl View {
             node.note_change(self.attr_of(&node).await?.mtime);
         }
         self.attr_of(&node).await
+    }
+
+    /// Shows the last good version of a file again that could not be cut to a length. What was
+    /// written before that, and is not committed, is put aside.
+    async fn take_back(&self, node: &Arc<Node>, was_dirty: bool) {
+        if was_dirty {
+            return self.reject(node).await;
+        }
+        node.file.forget_text();
+        node.forget_attr();
+        self.invalidate(Invalidation::Inode(node.ino));
     }
 
     /// A folder's time is when its names were changed; another one is kept here, until they are

@@ -140,7 +140,14 @@ impl View {
             return Some(attr);
         }
         let (since, attr) = node.attr()?;
-        (since.elapsed() <= self.options.attr_ttl).then_some(attr)
+        let is_overtaken = match node.stands() {
+            // Somebody asked for the record since: size and text must be of one version.
+            Stands::Record { located, .. } => {
+                self.records.cached(located.record).is_some_and(|(seen, _)| seen > since)
+            }
+            _ => false,
+        };
+        (!is_overtaken && since.elapsed() <= self.options.attr_ttl).then_some(attr)
     }
 
     /// Returns the attributes of a file or folder.

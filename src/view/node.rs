@@ -26,6 +26,12 @@ pub(super) enum Stands {
     Removed,
 }
 
+impl Stands {
+    pub(super) fn is_record(&self) -> bool {
+        matches!(self, Self::Record { .. })
+    }
+}
+
 /// Where a node hangs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Spot {

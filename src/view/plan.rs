@@ -3,10 +3,11 @@
 
 use super::View;
 use super::draft::Text;
-use super::save::{CUT_MAX_BYTES, Pending};
+use super::save::{CUT_MAX_BYTES, Pending, Views};
 use super::sight::{Rendered, parts_of};
 use crate::error::{Error, Kind, Result};
 use crate::key::hash;
+use crate::realm::policy::NAMES;
 use crate::record::external::BodySource;
 use crate::record::format::{FormatId, Measure, Merged, SectionText, Slot, merge, take_apart};
 use crate::record::head::Content;
@@ -33,26 +34,45 @@ impl View {
         }
     }
 
+    /// Cuts the text of a file that was opaque. Its folder says of what format it is; who may not
+    /// change that leaves it opaque.
+    async fn cut_anew(
+        &self,
+        policy: &PolicyRef,
+        pending: &Pending,
+    ) -> Result<(FormatId, Vec<SlotWrite>)> {
+        let (format, writes) = self.cut(b"", pending);
+        let may_name = self.records.may_write(policy, NAMES).await? == Sight::Open;
+        if format == FormatId::Opaque || may_name {
+            return Ok((format, writes));
+        }
+        Ok((FormatId::Opaque, vec![whole(pending)]))
+    }
+
     /// Decides what to write; `None` when somebody else changed the same section meanwhile.
     pub(super) async fn plan(
         &self,
         policy: &PolicyRef,
         record: &Record,
-        current: Option<&Rendered>,
+        views: Views<'_>,
         pending: &Pending,
     ) -> Result<Option<(FormatId, Vec<SlotWrite>)>> {
-        let (Some(current), Text::Memory(bytes)) = (current, &pending.text) else {
+        let (Some(current), Text::Memory(bytes)) = (views.current, &pending.text) else {
             return self.plan_whole(policy, record, pending).await;
         };
         // What an earlier save of this workstation made of the base is the base of this one, though
         // the answer to that save was lost.
         let is_old = |base: &&Rendered| !self.records.was_tried(&base.record, record);
-        let base = pending.base.as_deref().filter(is_old).unwrap_or(current);
+        let base = views.base.filter(is_old).unwrap_or(current);
         if base.format == FormatId::Opaque && self.commands(policy, FormatId::Opaque).await? {
             // It may have become a record that can be cut.
             let is_clash =
                 contents(&base.record, Slot::DOCUMENTS) != contents(record, Slot::DOCUMENTS);
-            return if is_clash { Ok(None) } else { Ok(Some(self.cut(b"", pending))) };
+            return if is_clash {
+                Ok(None)
+            } else {
+                Ok(Some(self.cut_anew(policy, pending).await?))
+            };
         }
         let rules = self.rules.clone().with_seed(hash::random());
         let merged = merge(base.format, &base.base, &base.visible, bytes, &rules);

@@ -79,6 +79,8 @@ impl View {
                 .hint("chartfs policy set / FILE --as-admin FILE"));
         }
         let node = self.node(ino)?;
+        // The folder's own head says which policy is in force; its name may know an older one.
+        self.entry(&node, b"", Duration::ZERO).await?;
         let (located, old) = place_of(&node)?;
         let (realm, keyring) = (self.records.realm(), self.records.keyring());
         let now = now_unix_s();

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::MutexGuard;
 
+use super::draft::Text;
 use super::folder::{Edit, Gone, Overlay, Removal, place_of};
 use super::local::is_local_name;
 use super::node::{Node, Spot, Stands};
@@ -142,20 +143,21 @@ impl View {
         if let Some(Stands::Directory { .. }) = target_stands {
             return Err(Error::new(Kind::IsDirectory, "the new name is a folder's"));
         }
-        let gone = match way.to.folder.overlay(&way.to_name) {
-            Some(Overlay::Gone(gone)) => Some(gone.entry),
-            _ => None,
+        let over = match &target_stands {
+            Some(Stands::Record { .. }) => {
+                Some(Over::of(self.entry_now(&way.to, &way.to_name).await?))
+            }
+            _ => self.gone_of(way).map(Over::back),
         };
-        let entry = match (&target_stands, gone) {
-            (Some(Stands::Record { .. }), _) => Some(self.entry_now(&way.to, &way.to_name).await?),
-            (_, gone) => gone,
-        };
-        if let Some(entry) = entry.filter(|_| !is_local_name(&way.to_name)) {
-            return self.merge_over(way, node, &entry, target).await;
+        if let Some(over) = over.filter(|_| !is_local_name(&way.to_name)) {
+            return self.merge_over(way, node, &over, target).await;
         }
-        if let Some(target) = target {
-            self.drop_here(&way.to, &way.to_name, &target);
+        let stands = node.stands();
+        let is_new = stands == Stands::Local && !is_local_name(&way.to_name);
+        if is_new {
+            self.check_add(&way.to).await?;
         }
+        let before = way.to.folder.overlay(&way.to_name);
         self.drop_overlay_here(way, node);
         way.to.folder.set_overlay(&way.to_name, Overlay::Here(node.ino));
         way.to.change_names();
@@ -163,14 +165,36 @@ impl View {
         locked(&self.tree).move_to(node, spot);
         if is_local_name(&way.to_name) {
             node.set_stands(Stands::Local);
-            return Ok(());
+        } else {
+            if is_new {
+                node.set_stands(Stands::Fresh);
+                node.file.mark_dirty();
+            }
+            if let Err(e) = self.save_held(node, true, work).await {
+                self.move_back(way, node, before);
+                node.set_stands(stands);
+                return Err(e);
+            }
         }
-        if node.stands() == Stands::Local {
-            self.check_add(&way.to).await?;
-            node.set_stands(Stands::Fresh);
-            node.file.mark_dirty();
+        if let Some(target) = target {
+            target.set_stands(Stands::Removed);
         }
-        self.save_held(node, true, work).await
+        Ok(())
+    }
+
+    /// Gives a file that is only here its old name again: what could not be committed under the new
+    /// one was not renamed.
+    fn move_back(&self, way: &Way, node: &Node, before: Option<Overlay>) {
+        match before {
+            Some(overlay) => way.to.folder.set_overlay(&way.to_name, overlay),
+            None => drop(way.to.folder.clear_overlay(&way.to_name)),
+        }
+        if let Some(Overlay::Gone(gone)) = way.from.folder.overlay(&way.from_name) {
+            *locked(&node.file.returning) = Some(gone);
+        }
+        way.from.folder.set_overlay(&way.from_name, Overlay::Here(node.ino));
+        let spot = Spot { parent: way.from.ino, name: way.from_name.clone() };
+        locked(&self.tree).move_to(node, spot);
     }
 
     fn drop_overlay_here(&self, way: &Way, node: &Node) {
@@ -186,20 +210,42 @@ impl View {
         &self,
         way: &Way,
         node: &Arc<Node>,
-        entry: &Entry,
+        over: &Over,
         target: Option<Arc<Node>>,
     ) -> Result<()> {
         let text = self.text_of(node).await?;
         let mtime = self.attr_of(node).await?.mtime.to_unix_ns();
-        if let Some(target) = &target {
-            self.keep_for_handles(target).await;
-        }
         let time = (mtime, node.file.is_mtime_set());
-        let entry = self.replace_text(entry, &way.to, &way.to_name, text, time).await?;
-        way.to.folder.clear_overlay(&way.to_name);
+        let entry = self.text_over(way, over, text, time, target.as_ref()).await?;
         self.drop_overlay_here(way, node);
         self.become_record(way, node, &entry, target);
         Ok(())
+    }
+
+    /// Merges a text into the record that has a name, or that comes back to it.
+    async fn text_over(
+        &self,
+        way: &Way,
+        over: &Over,
+        text: Text,
+        time: (i64, bool),
+        target: Option<&Arc<Node>>,
+    ) -> Result<Entry> {
+        if let Some(target) = target {
+            self.keep_for_handles(target).await;
+        }
+        let backup = match &over.gone {
+            Some(gone) => self.backup_of(gone).await?,
+            None => None,
+        };
+        let entry = self.replace_text(&over.entry, &way.to, &way.to_name, text, time).await?;
+        way.to.folder.clear_overlay(&way.to_name);
+        if let Some(backup) = backup {
+            let (_, policy) = place_of(&way.to)?;
+            locked(&self.tree).unbind(entry.located.record);
+            self.save_backup(backup, entry.located, &policy).await?;
+        }
+        Ok(entry)
     }
 
     /// Lets a node take over the record of the name that it was renamed to. Whoever has the old
@@ -232,9 +278,11 @@ impl View {
         self.check_same_policy(way)?;
         self.check_remove_of(&way.from, &entry).await?;
         let over = match &target {
-            None => self.gone_entry(way),
+            None => self.gone_of(way).map(Over::back),
             Some(t) => match t.stands() {
-                Stands::Record { .. } => Some(self.entry_now(&way.to, &way.to_name).await?),
+                Stands::Record { .. } => {
+                    Some(Over::of(self.entry_now(&way.to, &way.to_name).await?))
+                }
                 Stands::Directory { .. } => {
                     return Err(Error::new(Kind::IsDirectory, "the new name is a folder's"));
                 }
@@ -275,10 +323,12 @@ impl View {
             .hint("copy the file, then remove it"))
     }
 
-    fn gone_entry(&self, way: &Way) -> Option<Entry> {
-        match way.to.folder.overlay(&way.to_name) {
-            Some(Overlay::Gone(gone)) => Some(gone.entry),
-            _ => None,
+    /// Returns what stood under the new name, when that was taken away just before.
+    fn gone_of(&self, way: &Way) -> Option<Gone> {
+        match way.to.folder.overlay(&way.to_name)? {
+            Overlay::Gone(gone) => Some(gone),
+            // It came back as a file that is not committed yet, and is replaced in turn.
+            Overlay::Here(ino) => locked(&self.node(ino).ok()?.file.returning).clone(),
         }
     }
 
@@ -314,24 +364,21 @@ impl View {
         way: &Way,
         node: &Arc<Node>,
         entry: &Entry,
-        over: &Entry,
+        over: &Over,
         target: Option<Arc<Node>>,
     ) -> Result<()> {
         let (_, from_policy) = place_of(&way.from)?;
         let (_, to_policy) = place_of(&way.to)?;
         let moved = self.see(entry.located, &from_policy, Duration::MAX).await?;
-        let replaced = self.see(over.located, &to_policy, self.options.attr_ttl).await?;
+        let replaced = self.see(over.entry.located, &to_policy, self.options.attr_ttl).await?;
         if moved.hides && replaced.hides && !self.made_by_user(&moved) {
             return Err(Error::new(Kind::Denied, "one record cannot replace the other")
                 .because("both hold sections that you do not see"));
         }
-        if let Some(target) = &target {
-            self.keep_for_handles(target).await;
-        }
         if replaced.hides || !moved.hides {
             let text = self.text_of(node).await?;
             let time = (moved.mtime_unix_ns(), node.file.is_mtime_set());
-            let over = self.replace_text(over, &way.to, &way.to_name, text, time).await?;
+            let over = self.text_over(way, over, text, time, target.as_ref()).await?;
             let (name, record) = (way.from_name.clone(), entry.located.record);
             match self.edit(&way.from, Edit::Leave { name, record }).await {
                 // Somebody else took it away first; its text has the new name all the same.
@@ -339,13 +386,15 @@ impl View {
                 left => left?,
             }
             locked(&self.tree).unbind(entry.located.record);
-            way.to.folder.clear_overlay(&way.to_name);
             self.become_record(way, node, &over, target);
             return Ok(());
         }
+        if let Some(target) = &target {
+            self.keep_for_handles(target).await;
+        }
         self.check_add(&way.to).await?;
         self.check_remove(&way.to).await?;
-        self.move_entry(way, entry, Some(over.located.record)).await?;
+        self.move_entry(way, entry, Some(over.entry.located.record)).await?;
         way.to.folder.clear_overlay(&way.to_name);
         self.become_record(way, node, entry, target);
         Ok(())
@@ -433,6 +482,23 @@ impl View {
             }
             at = self.node(at.spot().parent)?;
         }
+    }
+}
+
+/// The record whose name a file takes.
+struct Over {
+    entry: Entry,
+    /// How its name was taken away just before.
+    gone: Option<Gone>,
+}
+
+impl Over {
+    fn of(entry: Entry) -> Self {
+        Self { entry, gone: None }
+    }
+
+    fn back(gone: Gone) -> Self {
+        Self { entry: gone.entry.clone(), gone: Some(gone) }
     }
 }
 

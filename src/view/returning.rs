@@ -1,16 +1,17 @@
 //! A name that was taken away and comes back: its text goes onto the record that stood there.
 
 use super::draft::Text;
-use super::folder::{Edit, Gone, place_of};
-use super::node::{Node, Stands};
+use super::folder::{Edit, Gone, Overlay, place_of};
+use super::node::{Node, Spot, Stands};
 use super::save::{Onto, Pending};
-use super::{Ino, Invalidation, View, locked};
-use crate::error::Result;
+use super::{Ino, Invalidation, NodeKind, View, locked};
+use crate::error::{Kind, Result};
 use crate::record::directory::Entry;
 use crate::record::{Located, PolicyRef, Record, RecordId};
 use std::sync::Arc;
 
-struct Backup {
+/// What a record shows under the name that it was moved away to.
+pub(super) struct Backup {
     parent: Ino,
     name: Vec<u8>,
     text: Text,
@@ -29,22 +30,17 @@ impl View {
     ) -> Result<Option<Arc<Record>>> {
         let (_, policy) = place_of(folder)?;
         let located = gone.entry.located;
-        let backup = match &gone.moved_to {
-            Some((parent, backup_name)) => self.backup_of(*parent, backup_name, located).await?,
-            None => None,
-        };
+        let backup = self.backup_of(gone).await?;
         let record = match self.save_onto(located, &policy, pending).await? {
-            Onto::Done(record) => record,
+            Onto::Done(record) => Some(record),
             Onto::Conflict => {
                 self.save_conflict(node, located, &policy, pending).await?;
-                return Ok(None);
+                None
             }
         };
-        if let Some(backup) = backup {
-            self.save_backup(backup, &policy).await?;
-        }
-        let entry = Entry { profile: record.head.profile, ..gone.entry.clone() };
-        let (record_id, profile) = (located.record, entry.profile);
+        let profile = record.as_ref().map_or(gone.entry.profile, |r| r.head.profile);
+        let entry = Entry { profile, ..gone.entry.clone() };
+        let record_id = located.record;
         let max_age = self.look_at(folder, name, located);
         let name = match self.entry(folder, name, max_age).await? {
             Some(now) if now == entry => name.to_vec(),
@@ -58,44 +54,68 @@ impl View {
             _ => self.add_or_copy(folder, name, entry).await?,
         };
         locked(&self.tree).unbind(located.record);
+        if let Some(backup) = backup {
+            self.save_backup(backup, located, &policy).await?;
+        }
         self.settle(node, folder, &name, located, policy);
-        Ok(Some(record))
+        Ok(record)
     }
 
     /// Returns the file that a record was moved away to, with the text that the user sees of it.
-    async fn backup_of(
-        &self,
-        parent: Ino,
-        name: &[u8],
-        located: Located,
-    ) -> Result<Option<Backup>> {
-        let Ok(node) = self.child(parent, name).await else { return Ok(None) };
+    pub(super) async fn backup_of(&self, gone: &Gone) -> Result<Option<Backup>> {
+        let Some((parent, name)) = &gone.moved_to else { return Ok(None) };
+        let Ok(node) = self.child(*parent, name).await else { return Ok(None) };
+        let located = gone.entry.located;
         if !matches!(node.stands(), Stands::Record { located: l, .. } if l == located) {
             return Ok(None);
         }
         let text = self.text_of(&node).await?;
-        Ok(Some(Backup { parent, name: name.to_vec(), text }))
+        Ok(Some(Backup { parent: *parent, name: name.clone(), text }))
     }
 
     /// Gives the name that a record was moved away to a record of its own, with the text that the
-    /// user saw: the record itself went back to its old name.
-    async fn save_backup(&self, backup: Backup, policy: &PolicyRef) -> Result<()> {
-        let folder = self.node(backup.parent)?;
+    /// user saw: the record itself went back to its old name. Who may make no such record keeps the
+    /// text on this workstation.
+    pub(super) async fn save_backup(
+        &self,
+        backup: Backup,
+        moved: Located,
+        policy: &PolicyRef,
+    ) -> Result<()> {
+        let Backup { parent, name, text } = backup;
+        let folder = self.node(parent)?;
         let (place, _) = place_of(&folder)?;
         let located = Located { birth: place.record, record: RecordId::random() };
         let now = crate::clock::now_unix_ns();
         let pending = Pending {
-            text: backup.text,
+            text,
             base: None,
             copied: None,
             edits: 0,
             mtime_unix_ns: now,
             is_mtime_set: false,
         };
-        let record = self.create_record(located, policy, &backup.name, &pending).await?;
-        let entry = Entry { located, profile: record.head.profile, policy: None };
-        self.edit(&folder, Edit::Put { name: backup.name.clone(), entry }).await?;
-        self.invalidate(Invalidation::Entry { parent: backup.parent, name: backup.name });
+        match self.create_record(located, policy, &name, &pending).await {
+            Ok(record) => {
+                let entry = Entry { located, profile: record.head.profile, policy: None };
+                self.edit(&folder, Edit::Put { name: name.clone(), entry }).await?;
+            }
+            Err(e) if e.kind() == Kind::Denied => {
+                let edit = Edit::Leave { name: name.clone(), record: moved.record };
+                self.edit(&folder, edit).await?;
+                self.keep_here(&folder, &name, pending.text);
+            }
+            Err(e) => return Err(e),
+        }
+        self.invalidate(Invalidation::Entry { parent, name });
         Ok(())
+    }
+
+    /// Keeps a text under a name on this workstation only.
+    fn keep_here(&self, folder: &Node, name: &[u8], text: Text) {
+        let spot = Spot { parent: folder.ino, name: name.to_vec() };
+        let node = locked(&self.tree).add(NodeKind::File, spot, Stands::Local);
+        node.file.hold_text(text);
+        folder.folder.set_overlay(name, Overlay::Here(node.ino));
     }
 }

@@ -33,6 +33,13 @@ pub(super) struct Pending {
     pub(super) is_mtime_set: bool,
 }
 
+/// What a text was made of, and what stands there now, as the user sees both.
+#[derive(Clone, Copy)]
+pub(super) struct Views<'r> {
+    pub(super) base: Option<&'r Rendered>,
+    pub(super) current: Option<&'r Rendered>,
+}
+
 /// How a save onto a record ended.
 pub(super) enum Onto {
     Done(Arc<Record>),
@@ -103,7 +110,11 @@ impl View {
             _ => return Ok(()),
         };
         if is_all {
-            let (Stands::Record { located, policy }, Some(_)) = (node.stands(), record) else {
+            let (Stands::Record { located, policy }, Some(_)) = (node.stands(), &record) else {
+                if record.is_none() && !node.file.is_open() && node.stands().is_record() {
+                    // The text is beside the record now, and nobody has it open.
+                    node.file.forget_text();
+                }
                 return Ok(());
             };
             let seen = self.see(located, &policy, Duration::MAX).await?;
@@ -301,15 +312,19 @@ impl View {
         policy: &PolicyRef,
         pending: &Pending,
     ) -> Result<Onto> {
-        let mut max_age = Duration::MAX;
+        let (mut base, mut max_age) = (pending.base.clone(), Duration::MAX);
         for _ in 0..TRIES_MAX {
             let seen = self.see(located, policy, max_age).await?;
             let current = if pending.text.len() > CUT_MAX_BYTES || seen.external().is_some() {
                 None
             } else {
-                Some(self.render(&seen).await?)
+                Some(Arc::new(self.render(&seen).await?))
             };
-            let plan = self.plan(policy, &seen.record, current.as_ref(), pending).await?;
+            // A text that replaces another was made of what this workstation showed last, and
+            // never of what somebody else has committed since.
+            base = base.or_else(|| current.clone());
+            let views = Views { base: base.as_deref(), current: current.as_deref() };
+            let plan = self.plan(policy, &seen.record, views, pending).await?;
             let Some((format, writes)) = plan else { return Ok(Onto::Conflict) };
             let committed = if writes.is_empty() {
                 self.records.touch(&seen.record, policy, pending.mtime_unix_ns).await?

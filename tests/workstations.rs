@@ -1,0 +1,168 @@
+//! What the reference model found: saves, policies and renames that went wrong between two people.
+
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chartfs::error::{Kind, Result};
+use chartfs::store::Bucket;
+use chartfs::view::{Ino, RenameMode, SetAttr, View, ViewOptions};
+use support::TestRealm;
+
+const ROOT: Ino = Ino::ROOT;
+
+/// A drive that believes what it knows for the whole test.
+async fn drive(realm: &TestRealm, user: &str) -> Arc<View> {
+    let attr_ttl = Duration::from_secs(3600);
+    let options = ViewOptions { attr_ttl, ..ViewOptions::default() };
+    View::of(realm.records(user).await, options).await.unwrap()
+}
+
+async fn read(view: &View, path: &str) -> String {
+    let mut all = Vec::new();
+    let take = |piece: bytes::Bytes| {
+        all.extend_from_slice(&piece);
+        Ok(())
+    };
+    view.read_path(path, take).await.unwrap();
+    assert_eq!(view.resolve(path).await.unwrap().size_bytes, all.len() as u64, "stat and read");
+    String::from_utf8(all).unwrap()
+}
+
+async fn save(view: &View, name: &str, text: &str) -> Result<()> {
+    view.write_path(ROOT, name.as_bytes(), text.as_bytes()).await.map(|_| ())
+}
+
+async fn rename(view: &View, from: &str, to: &str) -> Result<()> {
+    view.rename(ROOT, from.as_bytes(), ROOT, to.as_bytes(), RenameMode::Replace).await
+}
+
+async fn names(view: &View) -> Vec<String> {
+    let entries = view.list_path("/").await.unwrap();
+    entries.into_iter().map(|e| String::from_utf8(e.name).unwrap()).collect()
+}
+
+const PLAIN: &str = "{\n  \"medications\": \"a\",\n  \"labs\": \"b\"\n}\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_is_renamed_over_a_record_keeps_what_somebody_else_changed_meanwhile() {
+    let realm = TestRealm::found(Bucket::memory()).await;
+    let one = drive(&realm, "doctor").await;
+    save(&one, "r.json", PLAIN).await.unwrap();
+    let two = drive(&realm, "doctor").await;
+    let seen = read(&two, "/r.json").await;
+    save(&one, "r.json", &PLAIN.replace("\"b\"", "\"of one\"")).await.unwrap();
+    save(&two, "r.json.tmp", &seen.replace("\"a\"", "\"of two\"")).await.unwrap();
+    rename(&two, "r.json.tmp", "r.json").await.unwrap();
+    let all = read(&*drive(&realm, "ana").await, "/r.json").await;
+    assert!(all.contains("of one") && all.contains("of two"), "{all}");
+
+    // The same element: neither text is lost, and what is shown is of one version.
+    let three = drive(&realm, "doctor").await;
+    save(&three, "r.json", &all.replace("of two", "more of one")).await.unwrap();
+    save(&two, "r.json.tmp", &all.replace("of two", "more of two")).await.unwrap();
+    let e = rename(&two, "r.json.tmp", "r.json").await.unwrap_err();
+    assert_eq!(e.kind(), Kind::Conflict);
+    assert!(read(&two, "/r.json.tmp").await.contains("more of two"));
+    assert!(read(&two, "/r.json").await.contains("more of one"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_text_that_comes_back_to_a_record_keeps_what_somebody_else_changed_meanwhile() {
+    let realm = TestRealm::found(Bucket::memory()).await;
+    let one = drive(&realm, "doctor").await;
+    save(&one, "r.json", PLAIN).await.unwrap();
+    let two = drive(&realm, "doctor").await;
+    let seen = read(&two, "/r.json").await;
+    save(&one, "r.json", &PLAIN.replace("\"b\"", "\"of one\"")).await.unwrap();
+    rename(&two, "r.json", "r.json~").await.unwrap();
+    save(&two, "r.json", &seen.replace("\"b\"", "\"of two\"")).await.unwrap();
+    let ana = drive(&realm, "ana").await;
+    assert!(read(&ana, "/r.json").await.contains("of one"));
+    let copy = names(&ana).await.into_iter().find(|n| n.contains("(conflict ")).unwrap();
+    assert!(read(&ana, &format!("/{copy}")).await.contains("of two"));
+    assert!(read(&two, "/r.json").await.contains("of one"), "the name is the record's again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_is_set_twice_by_somebody_who_never_looked_into_the_folder() {
+    let policy = support::POLICY
+        .replace("add = \"physician@st-mary", "add = \"owner@ana or physician@st-mary");
+    let realm = TestRealm::found_with(Bucket::memory(), &policy).await;
+    let doctor = drive(&realm, "doctor").await;
+    doctor.make_dir(ROOT, b"ward", 0o700).await.unwrap();
+    let reader = realm.records("doctor").await;
+    let options = ViewOptions { attr_ttl: Duration::ZERO, ..ViewOptions::default() };
+    let reader = View::of(reader, options).await.unwrap();
+    for text in [policy.replace("pharmacist@board or ", ""), policy] {
+        let ana = drive(&realm, "ana").await;
+        let ward = ana.resolve("/ward").await.unwrap().ino;
+        ana.set_policy(ward, &text).await.unwrap();
+        assert!(reader.list_path("/ward").await.unwrap().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_cut_to_a_length_shows_its_last_good_version() {
+    let realm = TestRealm::found(Bucket::memory()).await;
+    let doctor = drive(&realm, "doctor").await;
+    save(&doctor, "r.json", PLAIN).await.unwrap();
+    let ino = doctor.resolve("/r.json").await.unwrap().ino;
+    let cut = SetAttr { size_bytes: Some(5), ..SetAttr::default() };
+    assert_eq!(doctor.set_attr(ino, None, cut).await.unwrap_err().kind(), Kind::Usage);
+    assert_eq!(read(&doctor, "/r.json").await, PLAIN);
+    assert_eq!(names(&doctor).await, ["r.json"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_may_not_become_a_record_keeps_its_name() {
+    let policy = support::POLICY
+        .replace("add = \"physician@st-mary or pharmacist@board\"", "add = \"physician@st-mary\"");
+    let realm = TestRealm::found_with(Bucket::memory(), &policy).await;
+    let pharmacist = drive(&realm, "pharmacist").await;
+    save(&pharmacist, "note.tmp", "text").await.unwrap();
+    let e = rename(&pharmacist, "note.tmp", "note.txt").await.unwrap_err();
+    assert_eq!(e.kind(), Kind::Denied);
+    assert_eq!(names(&pharmacist).await, ["note.tmp"]);
+
+    // One who may add, but not this.
+    let realm = TestRealm::found(Bucket::memory()).await;
+    let pharmacist = drive(&realm, "pharmacist").await;
+    save(&pharmacist, "r.tmp", PLAIN).await.unwrap();
+    let e = rename(&pharmacist, "r.tmp", "r.json").await.unwrap_err();
+    assert_eq!(e.kind(), Kind::Denied);
+    assert_eq!(names(&pharmacist).await, ["r.tmp"]);
+    assert_eq!(read(&pharmacist, "/r.tmp").await, PLAIN);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_and_the_record_that_a_new_text_was_renamed_over_are_two() {
+    let realm = TestRealm::found(Bucket::memory()).await;
+    let doctor = drive(&realm, "doctor").await;
+    save(&doctor, "r.json", PLAIN).await.unwrap();
+    rename(&doctor, "r.json", "old.json").await.unwrap();
+    save(&doctor, "r.json.tmp", &PLAIN.replace("\"a\"", "\"new\"")).await.unwrap();
+    rename(&doctor, "r.json.tmp", "r.json").await.unwrap();
+    for view in [doctor, drive(&realm, "ana").await] {
+        assert_eq!(read(&view, "/old.json").await, PLAIN);
+        assert!(read(&view, "/r.json").await.contains("new"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_change_names_leaves_a_file_opaque() {
+    let policy = support::POLICY
+        .replace("add = \"physician@st-mary or pharmacist@board\"", "add = \"physician@st-mary\"");
+    let realm = TestRealm::found_with(Bucket::memory(), &policy).await;
+    let doctor = drive(&realm, "doctor").await;
+    save(&doctor, "note.txt", "text").await.unwrap();
+    let pharmacist = drive(&realm, "pharmacist").await;
+    let text = "{\"medications\": \"a\"}";
+    save(&pharmacist, "note.txt", text).await.unwrap();
+    assert_eq!(read(&pharmacist, "/note.txt").await, text);
+    assert_eq!(read(&*drive(&realm, "doctor").await, "/note.txt").await, text);
+    assert_eq!(names(&pharmacist).await, ["note.txt"]);
+}
