@@ -93,7 +93,7 @@ impl Case<'_> {
             let Text::Doc(_, stored) = Text::parse(text) else { continue };
             let before = self.model.world.records[&changed.record].clone();
             let mut now = (*before).clone();
-            if !now.adopt(&stored) {
+            if !now.adopt(&stored, &changed.again) {
                 let model = Text::Doc(now.form, now.items.into_iter().map(|i| i.element).collect());
                 let (stored, model) = (String::from_utf8_lossy(text), model.bytes());
                 let model = String::from_utf8_lossy(&model);

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use chartfs::error::Kind;
 
-use crate::record::{Saved, Seen, Version, save};
+use crate::record::{Item, Saved, Seen, Version, save};
 use crate::text::{Element, Text};
 use crate::world::{
     Draft, Entry, File, Folder, Gone, Names, Place, Record, Shown, Stands, Station, World,
@@ -16,6 +16,7 @@ pub(crate) struct Changed {
     pub(crate) folder: Folder,
     pub(crate) before: Vec<u64>,
     pub(crate) shown: Option<(usize, Vec<Element>)>,
+    pub(crate) again: Vec<Item>,
 }
 
 /// What the program was seen to do in a call, where it is free: how it ended, and which names the
@@ -280,7 +281,7 @@ impl Model {
             }
         }
         let saved = save(station.user, rights, &base, &now, text, seen, &mut world.numbers)?;
-        let Saved::Version { now: next, kept, shown } = saved else {
+        let Saved::Version { now: next, kept, shown, again } = saved else {
             station.last.insert(record, now);
             return Ok(false);
         };
@@ -288,7 +289,7 @@ impl Model {
         let shown = shown.map(|s| (station.user, s));
         world.records.insert(record, Rc::new(next));
         station.last.insert(record, world.records[&record].clone());
-        self.changed.push(Changed { record, folder: place.0, before: kept, shown });
+        self.changed.push(Changed { record, folder: place.0, before: kept, shown, again });
         let stands = self.world.names[&place.0].get(&place.1);
         if matches!(stands, Some(Entry::File(r, f)) if *r == record && *f != form) {
             self.put(st, place, Entry::File(record, form))?;

@@ -49,7 +49,9 @@ pub(crate) enum Saved {
     /// It has this version now. The elements stand in an order that nobody promises, but for
     /// those of `kept`, which stand as they did.
     /// `shown` is what the saver sees then, where that is promised to the byte.
-    Version { now: Version, kept: Vec<u64>, shown: Option<Vec<Element>> },
+    /// Those of `again` may stand there once more: one that was moved comes back when somebody else
+    /// removed it, and is there twice when somebody else moved it too.
+    Version { now: Version, kept: Vec<u64>, shown: Option<Vec<Element>>, again: Vec<Item> },
     /// Somebody else changed the same element.
     Conflict,
 }
@@ -169,12 +171,17 @@ impl Version {
     }
 
     /// Puts the elements in the order in which they are stored; says whether that is one of them.
-    pub(crate) fn adopt(&mut self, stored: &[Element]) -> bool {
+    pub(crate) fn adopt(&mut self, stored: &[Element], again: &[Item]) -> bool {
         let mut rest = self.items.clone();
+        let mut again = again.to_vec();
         let mut items = Vec::with_capacity(rest.len());
         for element in stored {
-            let Some(at) = rest.iter().position(|i| i.element == *element) else { return false };
-            items.push(rest.remove(at));
+            let place = |all: &[Item]| all.iter().position(|i| i.element == *element);
+            match (place(&rest), place(&again)) {
+                (Some(at), _) => items.push(rest.remove(at)),
+                (None, Some(at)) => items.push(again.remove(at)),
+                (None, None) => return false,
+            }
         }
         self.items = items;
         rest.is_empty()
@@ -210,12 +217,12 @@ pub(crate) fn save(
     let mut made = Version::create(user, rights, &text, numbers)?;
     made.commit = now.commit + 1;
     let kept = made.items.iter().map(|i| i.number).collect();
-    Ok(Saved::Version { now: made, kept, shown: None })
+    Ok(Saved::Version { now: made, kept, shown: None, again: Vec::new() })
 }
 
 fn unchanged(user: User, now: &Version) -> Saved {
     let kept = now.items.iter().map(|i| i.number).collect();
-    Saved::Version { now: now.touched(user), kept, shown: None }
+    Saved::Version { now: now.touched(user), kept, shown: None, again: Vec::new() }
 }
 
 /// What a text says of the elements that it was made of.
@@ -317,7 +324,8 @@ fn save_elements(
     });
     let (mut now, kept) = merged(user, now, &edit, &changed, &appended);
     now.change(changed.into_iter().chain(appended), numbers);
-    Ok(Saved::Version { now, kept, shown })
+    let again = if is_free { edit.items } else { Vec::new() };
+    Ok(Saved::Version { now, kept, shown, again })
 }
 
 fn merged(
@@ -348,6 +356,9 @@ fn merged(
             next.items.push(item.clone());
         } else if let Some(our) = our {
             next.items.push(our);
+        } else if was.is_some_and(|was| was.section != item.section) {
+            // Who took it out of one section did not know that it had gone to another.
+            next.items.push(item.clone());
         }
     }
     // One that went to another section stands there, whoever removed it from the old one.
