@@ -6,15 +6,12 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 
 use crate::error::{Error, Kind, Result};
-use crate::fuse;
 use crate::view::Status;
 
 /// The attribute of the root that says it.
 const STATUS: &str = "user.chartfs.status";
 /// The longest answer.
 const STATUS_LEN_MAX_BYTES: usize = 16 << 10;
-/// How long a drive may take to answer.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 /// How often a process is looked at that is about to end.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
@@ -23,15 +20,6 @@ const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 /// # Errors
 /// `MountPoint` when no drive is mounted there, or nobody answers for it any more.
 pub fn status(point: &Path) -> Result<Status> {
-    let asked = point.to_owned();
-    fuse::within(ANSWER_LIMIT, move || ask(&asked)).unwrap_or_else(|| {
-        Err(Error::new(Kind::MountPoint, format!("{} does not answer", point.display()))
-            .because("the daemon behind it is stopped, or stuck")
-            .hint(format!("take it off: chartfs umount --lazy {}", point.display())))
-    })
-}
-
-fn ask(point: &Path) -> Result<Status> {
     let mut buffer = vec![0; STATUS_LEN_MAX_BYTES];
     let refused = |why: &str| {
         Error::new(Kind::MountPoint, format!("{} does not say how it does", point.display()))

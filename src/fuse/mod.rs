@@ -29,7 +29,6 @@ pub use mount::{MountOptions, Mounted, mount};
 pub use point::{check_point, mounts};
 pub(crate) use session::DISPATCHER_THREAD;
 pub use session::{Gate, Notifier, Session};
-pub(crate) use unmount::within;
 pub use unmount::{Unmounted, umount};
 
 /// What the log filter must contain whatever else it says: fuser writes the names of files, which

@@ -9,9 +9,6 @@ use crate::error::{Error, Kind, Result};
 /// The file system type that `findmnt`, `umount -t` and updatedb see.
 pub(crate) const FS_TYPE: &str = "fuse.chartfs";
 
-/// How long a drive may take to answer.
-const ANSWER_LIMIT: std::time::Duration = std::time::Duration::from_secs(5);
-
 /// One line of the mount table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct MountEntry {
@@ -69,14 +66,11 @@ fn unescaped(field: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Returns the absolute path without links, also of a dead mount, which cannot be looked at, and of
-/// one that does not answer.
+/// Returns the absolute path without links, also of a dead mount, which cannot be looked at.
 pub(super) fn resolved(point: &Path) -> Result<PathBuf> {
-    let asked = point.to_owned();
-    match super::unmount::within(ANSWER_LIMIT, move || asked.canonicalize()) {
-        Some(Err(e)) if e.raw_os_error() == Some(libc::ENOTCONN) => {}
-        Some(other) => return other.map_err(|e| unusable(point).because(e)),
-        None => {}
+    match point.canonicalize() {
+        Err(e) if e.raw_os_error() == Some(libc::ENOTCONN) => {}
+        other => return other.map_err(|e| unusable(point).because(e)),
     }
     let absolute = std::path::absolute(point)?;
     let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {

@@ -2,7 +2,6 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
@@ -10,9 +9,6 @@ use nix::mount::{MntFlags, umount2};
 use super::mount::{Mounted, fusermount};
 use super::point::{self, FS_TYPE, MountEntry};
 use crate::error::{Error, Kind, Result};
-
-/// How long a drive may take to answer before it is taken for stuck.
-const ANSWER_LIMIT: Duration = Duration::from_secs(5);
 
 /// What became of an attempt to unmount.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -91,37 +87,14 @@ pub fn umount(point: &Path, lazy: bool) -> Result<()> {
         None => failed(),
     })?;
     check_ours(point::mounted_at(&resolved)?.as_ref()).map_err(|why| failed().because(why))?;
-    let asked = resolved.clone();
-    let dead = within(ANSWER_LIMIT, move || {
-        std::fs::metadata(&asked).is_err_and(|e| e.raw_os_error() == Some(libc::ENOTCONN))
-    });
-    if dead.is_none() && !lazy {
-        return Err(failed()
-            .because("the daemon behind it does not answer")
-            .hint(format!("take it off all the same: chartfs umount --lazy {shown}")));
-    }
-    match take_off(&resolved, lazy || dead == Some(true))? {
+    let dead =
+        std::fs::metadata(&resolved).is_err_and(|e| e.raw_os_error() == Some(libc::ENOTCONN));
+    match take_off(&resolved, lazy || dead)? {
         Unmounted::Done => Ok(()),
         Unmounted::Busy => Err(failed()
             .because("programs have files open there")
             .hint(format!("see which: fuser -vm {shown}; or: chartfs umount --lazy {shown}"))),
     }
-}
-
-/// Runs what may hang, as asking a drive does whose daemon is stopped; `None` when it does.
-pub(crate) fn within<T: Send + 'static>(
-    limit: Duration,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Option<T> {
-    let (tell, told) = std::sync::mpsc::channel();
-    std::thread::Builder::new()
-        .name("ask".to_owned())
-        .spawn(move || {
-            // Nobody waits any more when it took too long.
-            let _ = tell.send(work());
-        })
-        .ok()?;
-    told.recv_timeout(limit).ok()
 }
 
 /// Says why what is on top at a mount point is not for us to unmount.

@@ -295,29 +295,6 @@ fn a_mount_with_a_journal_says_how_it_does_and_leaves_nothing_behind() {
     drop(mounted);
 }
 
-#[test]
-fn a_mount_whose_daemon_is_stopped_is_told_and_taken_off() {
-    if !can_mount() {
-        return;
-    }
-    let (site, url) = drive();
-    std::fs::create_dir(site.path("mnt")).unwrap();
-    let mounted = Mounted(&site);
-    // Nothing is answered by the kernel in the daemon's place.
-    let mount = ["mount", &url, "mnt", "--attr-ttl", "0", "--credential", "doctor.credential"];
-    site.ok(&mount);
-    let status = site.json(&["status", "mnt", "--json"]);
-    let pid = i32::try_from(status[0]["daemon_pid"].as_i64().unwrap()).unwrap();
-    let signal = |s| nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), s).unwrap();
-    signal(nix::sys::signal::Signal::SIGSTOP);
-    let told = site.fails(19, &["umount", "mnt"]);
-    assert!(told.contains("does not answer") && told.contains("--lazy"), "{told}");
-    site.ok(&["umount", "--lazy", "mnt"]);
-    signal(nix::sys::signal::Signal::SIGCONT);
-    assert_eq!(std::fs::read_dir(site.path("mnt")).unwrap().count(), 0);
-    drop(mounted);
-}
-
 /// A small file system in memory, for as long as the test needs it.
 struct SmallDisk(std::path::PathBuf);
 
