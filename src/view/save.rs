@@ -135,14 +135,20 @@ impl View {
         if let Stands::Record { located, policy } = node.stands() {
             let seen = self.see(located, &policy, Duration::MAX).await?;
             node.file.hold_version(node.file.is_open().then(|| seen.record.clone()));
-            let (base, copied) = if seen.external().is_some() {
-                (None, Some(seen.record.clone()))
-            } else {
-                (Some(Arc::new(self.render(&seen).await?)), None)
-            };
-            if let Held::Draft(w) = &mut *locked(&node.file.held) {
-                (w.base, w.copied) = (base, copied);
-            }
+            self.rebase(node, &seen).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes what is committed the base of the draft: the next save of it is on top of that.
+    async fn rebase(&self, node: &Node, seen: &Seen) -> Result<()> {
+        let (base, copied) = if seen.external().is_some() {
+            (None, Some(seen.record.clone()))
+        } else {
+            (Some(Arc::new(self.render(seen).await?)), None)
+        };
+        if let Held::Draft(w) = &mut *locked(&node.file.held) {
+            (w.base, w.copied) = (base, copied);
         }
         Ok(())
     }
@@ -271,7 +277,13 @@ impl View {
         };
         match done {
             Onto::Done(record) => {
-                Box::pin(self.keep_named(node, &record)).await?;
+                if let Err(e) = Box::pin(self.keep_named(node, &record)).await {
+                    // The text is committed all the same. The save that is made again must not
+                    // take it for somebody else's.
+                    let seen = self.see(located, policy, Duration::MAX).await?;
+                    self.rebase(node, &seen).await?;
+                    return Err(e);
+                }
                 Ok(Some(record))
             }
             Onto::Conflict => {

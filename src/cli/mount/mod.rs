@@ -90,6 +90,9 @@ fn plan(args: &mut MountArgs, session: &Session) -> Result<Plan> {
     let location: Location = args.source.parse()?;
     let list = options::parse(&args.options)?;
     let nonempty = args.nonempty || list.nonempty;
+    if daemon::clear_dead(&args.dir)? {
+        say(format_args!("note: a dead mount of {} was cleared", args.dir.display()));
+    }
     let point = daemon::check_point(&args.dir, nonempty)?;
     let flag = args.attr_ttl.map(Duration::from_secs);
     let attr_ttl = flag.or(list.attr_ttl).unwrap_or(session.settings.attr_ttl);
