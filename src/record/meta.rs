@@ -17,11 +17,12 @@ pub struct Meta {
 
 impl Meta {
     /// Seals the metadata: body length u64 | text length u64 | list count u32 | drop length u32 |
-    /// zero 32.
+    /// replaced length u32 | numbered u32 | zero 24.
     pub fn seal(&self, cipher: &SectionCipher) -> [u8; super::head::META_LEN] {
         let mut w = Writer::new();
-        w.u64(self.body_len).u64(self.measure.text_len);
-        w.u32(self.measure.list_count).u32(self.measure.drop_len).bytes(&[0; 32]);
+        let Measure { text_len, list_count, drop_len, replaced_len, numbered } = self.measure;
+        w.u64(self.body_len).u64(text_len);
+        w.u32(list_count).u32(drop_len).u32(replaced_len).u32(numbered).bytes(&[0; 24]);
         sized(cipher.seal_meta(b"meta", w.as_bytes()))
     }
 
@@ -35,14 +36,15 @@ impl Meta {
         let mut r = Reader::new(&bytes, "metadata");
         let (body_len, text_len) = (r.u64()?, r.u64()?);
         let (list_count, drop_len) = (r.u32()?, r.u32()?);
-        if r.array::<32>()? != [0; 32] {
+        let (replaced_len, numbered) = (r.u32()?, r.u32()?);
+        if r.array::<24>()? != [0; 24] {
             return Err(r.bad("a reserved field is not zero"));
         }
         if body_len > BODY_LEN_MAX_BYTES || text_len > BODY_LEN_MAX_BYTES {
             return Err(r.bad("a length in it is over the limit"));
         }
         r.finish()?;
-        let measure = Measure { text_len, list_count, drop_len };
+        let measure = Measure { text_len, list_count, drop_len, replaced_len, numbered };
         Ok(Self { body_len, measure })
     }
 }

@@ -108,7 +108,8 @@ impl View {
             let sections = changed(&seen, older.as_ref().map(|o| &*o.record));
             let is_first = older.as_ref().is_none_or(|o| o.open.is_empty());
             if is_first || !sections.is_empty() {
-                versions.push(version_of(&seen, sections));
+                let size_bytes = self.size_bytes(&seen).await?;
+                versions.push(version_of(&seen, sections, size_bytes));
             }
             match older {
                 Some(older) => seen = older,
@@ -165,7 +166,7 @@ impl View {
     }
 }
 
-fn version_of(seen: &Seen, sections: Vec<&'static str>) -> PastVersion {
+fn version_of(seen: &Seen, sections: Vec<&'static str>, size_bytes: u64) -> PastVersion {
     let parts = seen.open.iter().flat_map(|(slot, _)| parts_of(&seen.record, *slot));
     let statements = parts.map(|p| seen.record.vouching(p));
     let newest = statements.max_by_key(|s| s.version).unwrap_or(&seen.record.statement);
@@ -174,7 +175,7 @@ fn version_of(seen: &Seen, sections: Vec<&'static str>) -> PastVersion {
         time: Time::from_unix_ns(newest.time_unix_ns),
         writer: Gid::of(&newest.author.0),
         sections,
-        size_bytes: seen.size_bytes(),
+        size_bytes,
         record_version: seen.record.version(),
         changed_in: seen.changed_in(),
     }

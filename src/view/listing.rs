@@ -176,7 +176,8 @@ impl View {
             Stands::Record { located, policy } => {
                 let seen = self.see(located, &policy, max_age).await?;
                 node.file.tell_attr(*seen.record.object_hash());
-                let mut attr = attr_with(node, seen.size_bytes(), seen.mtime_unix_ns());
+                let size_bytes = self.size_bytes(&seen).await?;
+                let mut attr = attr_with(node, size_bytes, seen.mtime_unix_ns());
                 // What `access` asks before a program even tries. A right that has only expired
                 // stays, so that the program is told that.
                 if self.may_write_any(&policy, seen.format).await? == Sight::Closed {

@@ -176,7 +176,7 @@ impl View {
     pub(super) async fn is_stand_in(&self, folder: &Node, name: &[u8]) -> Result<bool> {
         let (_, policy) = place_of(folder)?;
         let mut may_write = false;
-        for format in FormatId::ALL {
+        for &format in FormatId::ALL {
             may_write |= self.may_write_any(&policy, format).await? == Sight::Open;
         }
         if !may_write {

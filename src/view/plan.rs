@@ -165,7 +165,7 @@ pub(super) fn write_of(
     append: bool,
 ) -> SlotWrite {
     let body = if text.is_empty() { Vec::new() } else { text.encode(format) };
-    let measure = text.measure();
+    let measure = text.measure(format);
     SlotWrite { slot: slot.0, body: Body::Bytes(body), measure, mtime_unix_ns, append }
 }
 

@@ -157,7 +157,7 @@ impl View {
     /// meanwhile is in it too.
     async fn is_as_written(&self, seen: &Seen, text: &Text) -> Result<bool> {
         match text {
-            _ if seen.size_bytes() != text.len() => Ok(false),
+            _ if self.size_bytes(seen).await? != text.len() => Ok(false),
             Text::Memory(bytes) if seen.external().is_none() => {
                 Ok(self.render(seen).await?.bytes == *bytes)
             }
@@ -306,7 +306,7 @@ impl View {
         let Spot { parent, name } = node.spot();
         let folder = self.node(parent)?;
         let seen = self.see(located, policy, Duration::ZERO).await?;
-        let is_empty = seen.size_bytes() == 0 && self.made_by_user(&seen);
+        let is_empty = self.size_bytes(&seen).await? == 0 && self.made_by_user(&seen);
         if !is_empty || !self.is_stand_in(&folder, &name).await? {
             return Ok(false);
         }

@@ -34,8 +34,8 @@ pub(super) struct Rendered {
 }
 
 impl Seen {
-    /// Returns the exact size of the view.
-    pub(super) fn size_bytes(&self) -> u64 {
+    /// Returns the exact size of the view; `None` when only its text tells.
+    fn measured_len(&self) -> Option<u64> {
         let measures = self.open.iter().flat_map(|(slot, parts)| {
             parts.iter().map(|p| {
                 let mut measure = p.meta.measure;
@@ -45,7 +45,7 @@ impl Seen {
                 (*slot, measure)
             })
         });
-        view_len(self.format, measures)
+        view_len(self.format, &measures.collect::<Vec<_>>())
     }
 
     /// Returns when a section that the user sees was last changed.
@@ -131,11 +131,19 @@ impl View {
             }
         }
         let bytes = Bytes::from(join(seen.format, &base));
-        if bytes.len() as u64 != seen.size_bytes() {
+        if seen.measured_len().is_some_and(|len| len != bytes.len() as u64) {
             return Err(Error::damaged("a view has another size than its sections say"));
         }
         let visible = seen.open.iter().map(|(slot, _)| *slot).collect();
         Ok(Rendered { record: seen.record.clone(), format: seen.format, base, visible, bytes })
+    }
+
+    /// Returns the exact size of the view of a record.
+    pub(super) async fn size_bytes(&self, seen: &Seen) -> Result<u64> {
+        match seen.measured_len() {
+            Some(len) => Ok(len),
+            None => Ok(self.render(seen).await?.bytes.len() as u64),
+        }
     }
 
     async fn body(&self, record: &Record, part: &Part, opened: &Opened) -> Result<Vec<u8>> {

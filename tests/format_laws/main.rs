@@ -21,7 +21,7 @@ use record::{Dice, apply, cut, pick, random_view, size};
 
 #[test]
 fn the_full_view_is_the_file() {
-    let mut counts = [0; 3];
+    let mut counts = [0; 256];
     for (path, bytes) in files() {
         let (format, sections) = cut(&bytes);
         counts[format as usize] += 1;
@@ -205,10 +205,12 @@ fn hidden_sections_show_in_nothing() {
         assert!(join(format, &a) == join(format, &b), "{}", path.display());
         let hidden_or_empty = |all: &Sections| {
             let measures = slots_of(format).iter().filter(|slot| visible.contains(slot));
-            let measure = |s: &Slot| all.get(s).map(SectionText::measure).unwrap_or_default();
-            view_len(format, measures.map(|s| (*s, measure(s))))
+            let measure = |s: &Slot| all.get(s).map(|t| t.measure(format)).unwrap_or_default();
+            let measures: Vec<_> = measures.map(|s| (*s, measure(s))).collect();
+            view_len(format, &measures)
         };
         assert_eq!(hidden_or_empty(&sections), hidden_or_empty(&other));
-        assert_eq!(hidden_or_empty(&sections), join(format, &a).len() as u64);
+        let len = join(format, &a).len() as u64;
+        assert!(hidden_or_empty(&sections).is_none_or(|known| known == len));
     }
 }

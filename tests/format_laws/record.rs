@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use chartfs::record::format::{
-    FormatId, Merged, Rules, Sections, Slot, slots_of, take_apart, view_len,
+    FormatId, Merged, Rules, Sections, Slot, join, slots_of, take_apart, view_len,
 };
 
 pub(crate) fn cut(bytes: &[u8]) -> (FormatId, Sections) {
@@ -16,7 +16,8 @@ pub(crate) fn pick(sections: &Sections, visible: &BTreeSet<Slot>) -> Sections {
 }
 
 pub(crate) fn size(format: FormatId, sections: &Sections) -> u64 {
-    view_len(format, sections.iter().map(|(slot, text)| (*slot, text.measure())))
+    let measures: Vec<_> = sections.iter().map(|(slot, t)| (*slot, t.measure(format))).collect();
+    view_len(format, &measures).unwrap_or_else(|| join(format, sections).len() as u64)
 }
 
 /// Puts a save into the record as the record layer does.

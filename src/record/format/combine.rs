@@ -42,14 +42,14 @@ impl SectionText {
             items.extend(kept.map(|item| (*item).clone()));
         }
         let mut holes = BTreeSet::new();
-        let mut opened = items.iter().filter_map(|item| item.hole);
+        let mut opened = items.iter().filter_map(Item::hole);
         opened.all(|hole| holes.insert(hole.container)).then_some(Self { items })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::section::{Hole, LIST};
+    use super::super::section::{Hole, HoleKind, LIST, Role};
     use super::*;
 
     fn text(items: &[(u8, &str)]) -> SectionText {
@@ -57,7 +57,7 @@ mod tests {
             container: LIST,
             rank: Rank::from_bytes(&[rank]).unwrap(),
             bytes: bytes.as_bytes().to_vec(),
-            hole: None,
+            role: Role::Text,
         };
         SectionText { items: items.iter().map(item).collect() }
     }
@@ -87,7 +87,8 @@ mod tests {
         let base = text(&[]);
         let shell = |rank| {
             let mut text = text(&[(rank, "{}")]);
-            text.items[0].hole = Some(Hole { at: 1, container: 9, kept_empty: false });
+            let kind = HoleKind::Kept;
+            text.items[0].role = Role::Shell(Hole { at: 1, container: 9, separator: b',', kind });
             text
         };
         assert_eq!(SectionText::combine(&base, &shell(1), &shell(2)), None);

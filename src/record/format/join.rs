@@ -2,10 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::section::{
-    CONFLICT_AFTER, CONFLICT_BEFORE, CONFLICT_HEAD, CONFLICT_TAIL, DOCUMENT, Hole, INNER, Item,
-    LIST, ROOT,
-};
+use super::adapter::{Adapter, Conflict, Glue, Numbers};
+use super::section::{DOCUMENT, Hole, HoleKind, INNER, Item, LIST, Role};
 use super::{FormatId, Sections, Slot};
 
 /// Shells inside shells: document, entry list, entry, resource. A stored frame that nests deeper
@@ -29,6 +27,9 @@ pub(super) struct Rendered<'s> {
 }
 
 struct Join<'s> {
+    adapter: &'static dyn Adapter,
+    glue: Glue,
+    numbers: Numbers,
     containers: BTreeMap<u32, Vec<Placed<'s>>>,
     out: Rendered<'s>,
 }
@@ -48,79 +49,106 @@ pub(super) fn render(format: FormatId, sections: &Sections) -> Rendered<'_> {
         items.sort_by(|a, b| (&a.item.rank, a.slot).cmp(&(&b.item.rank, b.slot)));
     }
     let out = Rendered { bytes: Vec::with_capacity(size), order: Vec::new(), dropped: None };
-    let mut join = Join { containers, out };
-    join.document(format);
+    let adapter = format.adapter();
+    let (glue, numbers) = (adapter.glue(), Numbers::default());
+    let mut join = Join { adapter, glue, numbers, containers, out };
+    join.document();
     join.out
 }
 
 impl<'s> Join<'s> {
-    fn document(&mut self, format: FormatId) {
+    fn document(&mut self) {
         let items = self.containers.remove(&DOCUMENT).unwrap_or_default();
         let shell = items.iter().find(|p| hole(p).is_some());
-        if let Some(&shell) = shell {
-            self.show(shell, 0);
-        } else if items.len() > 1 && format == FormatId::FhirJson {
-            self.conflict(items);
-        } else {
-            for placed in items {
-                self.show(placed, 0);
-            }
+        match (shell, self.adapter.conflict()) {
+            (Some(&shell), _) => self.show(shell, 0),
+            (None, Some(conflict)) if items.len() > 1 => self.conflict(items, conflict),
+            (None, _) => items.into_iter().for_each(|placed| self.show(placed, 0)),
         }
     }
 
     /// Shows versions of a file that two writers made without seeing each other's.
-    fn conflict(&mut self, items: Vec<Placed<'s>>) {
-        self.out.bytes.extend_from_slice(CONFLICT_HEAD);
+    fn conflict(&mut self, items: Vec<Placed<'s>>, conflict: &Conflict) {
+        self.out.bytes.extend_from_slice(conflict.head);
         for (index, placed) in items.into_iter().enumerate() {
-            self.comma(index);
-            self.out.bytes.extend_from_slice(CONFLICT_BEFORE);
+            self.separate(index, conflict.separator);
+            self.out.bytes.extend_from_slice(conflict.before);
             self.show(placed, 0);
-            self.out.bytes.extend_from_slice(CONFLICT_AFTER);
+            self.out.bytes.extend_from_slice(conflict.after);
         }
-        self.out.bytes.extend_from_slice(CONFLICT_TAIL);
+        self.out.bytes.extend_from_slice(conflict.tail);
     }
 
-    fn comma(&mut self, index: usize) {
+    fn separate(&mut self, index: usize, separator: u8) {
         if index > 0 {
-            self.out.bytes.push(b',');
+            self.out.bytes.push(separator);
         }
     }
 
     fn show(&mut self, placed: Placed<'s>, depth: usize) {
         self.out.order.push(placed);
         let bytes = &placed.item.bytes;
+        let is_numbered = matches!(placed.item.role, Role::Numbered(_));
+        let number = self.adapter.next_number(&mut self.numbers, bytes, is_numbered);
+        if let Role::Numbered(at) = placed.item.role {
+            let (head, tail) = bytes.split_at_checked(at as usize).unwrap_or((bytes, &[]));
+            self.out.bytes.extend_from_slice(head);
+            self.out.bytes.extend_from_slice(number.to_string().as_bytes());
+            self.out.bytes.extend_from_slice(tail);
+            return;
+        }
         let Some(hole) = hole(&placed).filter(|_| depth < MAX_SHELLS) else {
             self.out.bytes.extend_from_slice(bytes);
             return;
         };
+        if hole.kind == HoleKind::Stub {
+            return self.stub(bytes, hole, depth);
+        }
         let (head, tail) = bytes.split_at(hole.at as usize);
         self.out.bytes.extend_from_slice(head);
-        self.fill(hole.container, depth + 1);
+        self.fill(hole, depth + 1);
         self.out.bytes.extend_from_slice(tail);
     }
 
-    fn fill(&mut self, container: u32, depth: usize) {
+    /// Shows what stands for a stub, or the stub.
+    fn stub(&mut self, bytes: &[u8], hole: Hole, depth: usize) {
+        let items = self.containers.get(&hole.container).map_or(&[][..], Vec::as_slice);
+        if !items.iter().any(|p| matches!(p.item.role, Role::Instead(_))) {
+            self.out.bytes.extend_from_slice(bytes);
+        }
+        self.fill(hole, depth + 1);
+    }
+
+    fn fill(&mut self, hole: Hole, depth: usize) {
+        let is_separated = match hole.container {
+            LIST => self.glue.list,
+            _ => self.glue.inner,
+        };
         let mut shown = 0;
-        for placed in self.containers.remove(&container).unwrap_or_default() {
+        for placed in self.containers.remove(&hole.container).unwrap_or_default() {
             if self.is_dropped(&placed) {
                 self.out.dropped = Some(placed);
                 continue;
             }
-            self.comma(shown);
+            if is_separated {
+                self.separate(shown, hole.separator);
+            }
             self.show(placed, depth);
             shown += 1;
         }
-        if container == ROOT {
-            self.orphans(shown);
+        if depth == 1 {
+            self.orphans(shown, hole.separator);
         }
     }
 
-    /// Shows members whose shell is gone at the end of the root: nothing is lost, and the size
-    /// is the one that was measured.
-    fn orphans(&mut self, mut shown: usize) {
+    /// Shows members whose shell is gone at the end of the document: nothing is lost, and the
+    /// size is the one that was measured.
+    fn orphans(&mut self, mut shown: usize, separator: u8) {
         for (_, items) in self.containers.split_off(&INNER) {
             for placed in items {
-                self.comma(shown);
+                if self.glue.inner {
+                    self.separate(shown, separator);
+                }
                 self.out.order.push(placed);
                 self.out.bytes.extend_from_slice(&placed.item.bytes);
                 shown += 1;
@@ -130,7 +158,9 @@ impl<'s> Join<'s> {
 
     fn is_dropped(&self, placed: &Placed<'_>) -> bool {
         hole(placed).is_some_and(|hole| {
-            hole.container == LIST && !hole.kept_empty && !self.containers.contains_key(&LIST)
+            hole.container == LIST
+                && hole.kind == HoleKind::Dropped
+                && !self.containers.contains_key(&LIST)
         })
     }
 }
@@ -138,5 +168,5 @@ impl<'s> Join<'s> {
 /// Returns the hole of a shell; only the frame has shells, whatever a stored section says.
 fn hole(placed: &Placed<'_>) -> Option<Hole> {
     let inside = |hole: &Hole| hole.at as usize <= placed.item.bytes.len();
-    placed.item.hole.filter(inside).filter(|_| placed.slot == Slot::FRAME)
+    placed.item.hole().filter(inside).filter(|_| placed.slot == Slot::FRAME)
 }

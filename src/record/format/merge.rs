@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::error::{Error, Kind, Result};
 
-use super::join::{Placed, Rendered, render};
-use super::json::same_tokens;
+use super::adapter::Adapter;
+use super::join::{Placed, Rendered};
 use super::order;
 use super::rank::Rank;
 use super::rules::Rules;
-use super::section::{DOCUMENT, Hole, INNER, Item, LIST, SectionText};
-use super::tree::{Node, Shape, Tree};
+use super::section::{DOCUMENT, HoleKind, INNER, Item, LIST, Role, SectionText};
+use super::tree::{Kind as FileKind, Node, Tree};
 use super::{FormatId, Sections, Slot};
 
 /// What a save changes.
@@ -39,6 +39,7 @@ impl Merged {
         visible: &BTreeSet<Slot>,
         parts: &mut Sections,
         forced: &BTreeSet<Slot>,
+        adapter: &dyn Adapter,
     ) {
         let empty = SectionText::default();
         for &slot in visible {
@@ -48,17 +49,13 @@ impl Merged {
             if *old == new && !is_forced {
                 continue;
             }
-            if !is_forced && is_respaced(old, &new) {
+            if !is_forced && is_respaced(old, &new, adapter) {
                 self.respaced.insert(slot);
             }
             self.changed.insert(slot, new);
         }
     }
 }
-
-/// The sections among which a patient is divided: whoever sees not all of them cannot tell
-/// whether a patient without visible members is empty.
-const PATIENT_PARTS: [Slot; 3] = [Slot::DEMOGRAPHICS, Slot::CONTACT, Slot::IDENTIFIERS];
 
 fn cannot_be_read(format: FormatId, why: &str) -> Error {
     let what = format!("the text cannot be read as {}", format.name());
@@ -80,7 +77,8 @@ pub fn merge(
     edited: &[u8],
     rules: &Rules,
 ) -> Result<Merged> {
-    let rendered = render(format, base);
+    let adapter = format.adapter();
+    let rendered = adapter.render(base);
     if rendered.bytes == edited {
         return Ok(Merged::default());
     }
@@ -89,30 +87,31 @@ pub fn merge(
         let parts = super::split(format, edited, rules)?;
         return whole_file(format, base, visible, parts);
     }
-    let new = Tree::parse(edited, rules)
-        .filter(|tree| tree.shape.format() == format)
-        .ok_or_else(|| cannot_be_read(format, "it is not a valid object of that format"))?;
+    let new = adapter
+        .parse(edited, rules)
+        .ok_or_else(|| cannot_be_read(format, "it is not a valid text of that format"))?;
     let framed = base.get(&Slot::FRAME).is_some_and(|text| !text.is_empty());
     if !framed {
-        if new.shape != Shape::Single {
-            return Err(cannot_be_read(format, "the record is one resource"));
+        if new.kind != FileKind::Single {
+            return Err(cannot_be_read(format, "the record is one element"));
         }
         let mut parts = super::split_tree(&new, rules);
         if let [placed] = rendered.order.as_slice() {
-            keep_section(placed, edited, &mut parts);
+            keep_section(placed, edited, &mut parts, adapter);
         }
         return whole_file(format, base, visible, parts);
     }
-    let old = Tree::parse(&rendered.bytes, rules)
+    let old = adapter
+        .parse(&rendered.bytes, rules)
         .filter(|tree| tree.nodes.len() == rendered.order.len())
         .ok_or_else(|| Error::damaged("the stored frame does not fit the record"))?;
-    if old.shape != new.shape {
+    if old.kind != new.kind {
         return Err(cannot_be_read(format, "the record is of another kind"));
     }
     if new.repeated && !old.repeated {
         return Err(cannot_be_read(format, "a key stands twice"));
     }
-    Merge::new(&rendered, &old, &new, visible).run(base)
+    Merge::new(adapter, &rendered, &old, &new, visible).run(base)
 }
 
 /// Replaces everything visible by a file that is one element, or was not shown before.
@@ -128,30 +127,31 @@ fn whole_file(
         return Err(Error::new(Kind::Denied, what));
     }
     let mut merged = Merged::default();
-    merged.compare(base, visible, &mut parts, &BTreeSet::new());
+    merged.compare(base, visible, &mut parts, &BTreeSet::new(), format.adapter());
     merged.appended = parts;
     Ok(merged)
 }
 
-/// Leaves a file that is one element in its section when only its white space changed.
-fn keep_section(was: &Placed<'_>, edited: &[u8], parts: &mut Sections) {
-    if same_tokens(&was.item.bytes, edited) {
+/// Leaves a file that is one element in its section when only its layout changed.
+fn keep_section(was: &Placed<'_>, edited: &[u8], parts: &mut Sections, adapter: &dyn Adapter) {
+    if adapter.same(&was.item.bytes, edited) {
         let item = Item { bytes: edited.to_vec(), ..was.item.clone() };
         *parts = [(was.slot, SectionText { items: vec![item] })].into();
     }
 }
 
 /// Says whether two texts of a section have the same elements in the same places.
-fn is_respaced(old: &SectionText, new: &SectionText) -> bool {
+fn is_respaced(old: &SectionText, new: &SectionText, adapter: &dyn Adapter) -> bool {
     let same = |(a, b): (&Item, &Item)| {
-        let shell = |item: &Item| item.hole.map(|hole| (hole.container, hole.kept_empty));
+        let shell = |item: &Item| item.hole().map(|hole| (hole.container, hole.kind));
         (a.container, &a.rank, shell(a)) == (b.container, &b.rank, shell(b))
-            && same_tokens(&a.bytes, &b.bytes)
+            && adapter.same(&a.bytes, &b.bytes)
     };
     old.items.len() == new.items.len() && old.items.iter().zip(&new.items).all(same)
 }
 
 struct Merge<'m> {
+    adapter: &'m dyn Adapter,
     rendered: &'m Rendered<'m>,
     old: &'m Tree<'m>,
     new: &'m Tree<'m>,
@@ -170,12 +170,14 @@ struct Merge<'m> {
 
 impl<'m> Merge<'m> {
     fn new(
+        adapter: &'m dyn Adapter,
         rendered: &'m Rendered<'m>,
         old: &'m Tree<'m>,
         new: &'m Tree<'m>,
         visible: &'m BTreeSet<Slot>,
     ) -> Self {
         let mut merge = Self {
+            adapter,
             rendered,
             old,
             new,
@@ -192,13 +194,13 @@ impl<'m> Merge<'m> {
 
     /// Finds for every new node what it was: same container, same identity, same occurrence.
     fn find(&mut self) {
-        let mut known: HashMap<(u32, &str), VecDeque<usize>> = HashMap::new();
+        let mut known: HashMap<(u32, &[u8]), VecDeque<usize>> = HashMap::new();
         for (index, node) in self.old.nodes.iter().enumerate() {
             let container = self.rendered.order[index].item.container;
             known.entry((container, node.identity.as_ref())).or_default().push_back(index);
         }
         let frames = self.rendered.order.iter().chain(&self.rendered.dropped);
-        let holes = frames.filter_map(|p| p.item.hole).map(|hole| hole.container);
+        let holes = frames.filter_map(|p| p.item.hole()).map(|hole| hole.container);
         let mut unused = holes.max().map_or(INNER, |c| c.max(INNER).saturating_add(1));
         for node in &self.new.nodes {
             let container = *self.stored.get(&node.container).unwrap_or(&node.container);
@@ -211,11 +213,11 @@ impl<'m> Merge<'m> {
             if let Some(index) = index {
                 self.gone.remove(&index);
             }
-            if was.is_none() && node.gap.is_some_and(|gap| gap.container == LIST) {
+            if was.is_none() && node.fills(LIST) {
                 was = self.rendered.dropped;
             }
-            if let Some(gap) = node.gap.filter(|gap| gap.container >= INNER) {
-                let stored = was.and_then(|p| p.item.hole).map(|hole| hole.container);
+            if let Some(gap) = node.gap().filter(|gap| gap.container >= INNER) {
+                let stored = was.and_then(|p| p.item.hole()).map(|hole| hole.container);
                 let stored = stored.unwrap_or_else(|| {
                     unused = unused.saturating_add(1);
                     unused - 1
@@ -223,7 +225,7 @@ impl<'m> Merge<'m> {
                 self.stored.insert(gap.container, stored);
             }
             let same = index.is_some_and(|i| {
-                same_tokens(self.old.span(&self.old.nodes[i]), self.new.span(node))
+                self.adapter.same(self.old.span(&self.old.nodes[i]), self.new.span(node))
             });
             self.was.push(was);
             self.container.push(container);
@@ -232,7 +234,7 @@ impl<'m> Merge<'m> {
     }
 
     fn run(self, base: &Sections) -> Result<Merged> {
-        let forced = self.removed_patients()?;
+        let forced = self.removed_shells()?;
         let mut slots = self.new.slots();
         for (index, slot) in slots.iter_mut().enumerate() {
             if let (Some(was), true) = (self.was[index], self.same[index]) {
@@ -245,41 +247,56 @@ impl<'m> Merge<'m> {
         }
         parts.values_mut().for_each(SectionText::sort);
         let mut merged = Merged::default();
-        merged.compare(base, self.visible, &mut parts, &forced);
+        merged.compare(base, self.visible, &mut parts, &forced, self.adapter);
         merged.appended = parts;
-        if merged.appended.contains_key(&Slot::FRAME) {
-            return Err(Error::new(Kind::Denied, "the frame of this record is outside the view"));
-        }
+        self.check_appended(&merged.appended)?;
         Ok(merged)
     }
 
-    /// Returns the sections that a removed patient shell touches.
-    fn removed_patients(&self) -> Result<BTreeSet<Slot>> {
-        let shell =
-            |&&index: &&usize| self.old.nodes[index].gap.is_some_and(|gap| gap.container >= INNER);
-        if self.gone.iter().find(shell).is_none() {
+    /// Refuses what would stand beside something hidden that has room for one.
+    fn check_appended(&self, appended: &Sections) -> Result<()> {
+        if appended.contains_key(&Slot::FRAME) {
+            return Err(Error::new(Kind::Denied, "the frame of this record is outside the view"));
+        }
+        let holes = self.rendered.order.iter().filter_map(|placed| placed.item.hole());
+        let single: BTreeSet<u32> =
+            holes.filter(|hole| hole.kind.is_single()).map(|hole| hole.container).collect();
+        let mut items = appended.values().flat_map(|text| &text.items);
+        if items.any(|item| single.contains(&item.container)) {
+            let what = "a field that this view does not show cannot be filled through it";
+            return Err(Error::new(Kind::Denied, what).because("it may have a value"));
+        }
+        Ok(())
+    }
+
+    /// Returns the sections that a removed shell touches.
+    fn removed_shells(&self) -> Result<BTreeSet<Slot>> {
+        let is_shell = |&&index: &&usize| {
+            self.old.nodes[index].gap().is_some_and(|gap| gap.container >= INNER)
+        };
+        if self.gone.iter().find(is_shell).is_none() {
             return Ok(BTreeSet::new());
         }
-        if PATIENT_PARTS.iter().any(|slot| !self.visible.contains(slot)) {
-            let what = "a patient cannot be removed or renamed through this view";
+        let parts = self.adapter.shell_parts();
+        if parts.iter().any(|slot| !self.visible.contains(slot)) {
+            let what = "an element with parts cannot be removed or renamed through this view";
             let why = "it may have parts that the view does not show";
             return Err(Error::new(Kind::Denied, what).because(why));
         }
         // Said even when they look unchanged, so that somebody else's save of them conflicts.
-        Ok(PATIENT_PARTS.into())
+        Ok(parts.iter().copied().collect())
     }
 
     /// Returns the shell of the entry list when the text has none: hidden entries need it.
     fn kept_list(&self) -> Option<Item> {
-        let list = |node: &Node<'_>| node.gap.is_some_and(|gap| gap.container == LIST);
-        if self.new.nodes.iter().any(list) {
+        if self.new.nodes.iter().any(|node| node.fills(LIST)) {
             return None;
         }
-        let removed = self.gone.iter().find(|&&index| list(&self.old.nodes[index]));
+        let removed = self.gone.iter().find(|&&index| self.old.nodes[index].fills(LIST));
         let placed = removed.map(|&i| self.rendered.order[i]).or(self.rendered.dropped)?;
         let mut item = placed.item.clone();
-        if let Some(hole) = &mut item.hole {
-            hole.kept_empty = false;
+        if let Role::Shell(hole) = &mut item.role {
+            hole.kind = HoleKind::Dropped;
         }
         Some(item)
     }
@@ -304,22 +321,24 @@ impl<'m> Merge<'m> {
 
     fn item(&self, index: usize, container: u32, rank: Rank) -> Item {
         let node = &self.new.nodes[index];
-        let hole = node.gap.map(|gap| {
-            let was_kept = self.was[index].and_then(|p| p.item.hole).is_some_and(|h| h.kept_empty);
-            Hole {
-                at: super::offset(gap.start - node.start),
-                container: *self.stored.get(&gap.container).unwrap_or(&gap.container),
-                kept_empty: was_kept || (gap.container == LIST && gap.empty),
+        let mut role = Tree::role(node);
+        if let Role::Shell(hole) = &mut role {
+            hole.container = *self.stored.get(&hole.container).unwrap_or(&hole.container);
+            let was = self.was[index].and_then(|p| p.item.hole()).map(|was| was.kind);
+            if hole.kind == HoleKind::Dropped && was == Some(HoleKind::Kept) {
+                hole.kind = HoleKind::Kept;
             }
-        });
-        Item { container, rank, bytes: self.new.bytes(node), hole }
+        }
+        Item { container, rank, bytes: self.new.bytes(node), role }
     }
 }
 
 fn same_kind(old: &Node<'_>, new: &Node<'_>) -> bool {
-    match (old.gap, new.gap) {
+    match (old.gap(), new.gap()) {
         (None, None) => true,
-        (Some(a), Some(b)) => (a.container == LIST) == (b.container == LIST),
+        (Some(a), Some(b)) => {
+            (a.container == LIST, a.kind.is_single()) == (b.container == LIST, b.kind.is_single())
+        }
         _ => false,
     }
 }

@@ -4,19 +4,21 @@
 //! so that the full view is the original byte for byte. An adapter for another format adds its
 //! [`FormatId`], its structure (see `tree`) and its glue (see `join`).
 
+mod adapter;
 mod combine;
+mod fhir;
 mod join;
 mod json;
+mod keys;
 mod merge;
+mod opaque;
 mod order;
 mod rank;
 mod references;
 mod rules;
-mod scan;
 mod section;
 mod slots;
 mod tree;
-mod types;
 
 use std::collections::BTreeMap;
 
@@ -25,42 +27,52 @@ use crate::error::{Error, Kind, Result};
 pub use merge::{Merged, merge};
 pub use rank::{MAX_RANK_BYTES, Rank};
 pub use rules::Rules;
-pub use section::{Hole, Item, Measure, SectionText, view_len};
+pub use section::{Hole, HoleKind, Item, Measure, Role, SectionText};
 pub use slots::{Confidentiality, Slot};
 
+use adapter::Adapter;
 use tree::Tree;
 
 /// A larger file is not cut: it is one opaque section.
 pub const MAX_SPLIT_BYTES: usize = 256 << 20;
 
-/// The formats that are cut; the number stands in stored records.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u8)]
-pub enum FormatId {
-    /// One section with the bytes as they are.
-    Opaque = 0,
-    /// A JSON object by its top-level keys.
-    Json = 1,
-    /// A FHIR bundle or resource in JSON.
-    FhirJson = 2,
+macro_rules! formats {
+    ($($number:literal $name:ident $adapter:expr, $doc:literal;)*) => {
+        /// The formats of files; the number stands in stored records.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[repr(u8)]
+        pub enum FormatId {
+            $(#[doc = $doc] $name = $number,)*
+        }
+
+        impl FormatId {
+            /// Every format, in the order in which a new file is tried; the last takes all.
+            pub const ALL: &'static [Self] = &[$(Self::$name),*];
+
+            fn adapter(self) -> &'static dyn Adapter {
+                match self {
+                    $(Self::$name => &$adapter,)*
+                }
+            }
+        }
+    };
+}
+
+formats! {
+    2 FhirJson fhir::Fhir, "A FHIR bundle or resource in JSON.";
+    1 Json json::Json, "A JSON object by its top-level keys.";
+    0 Opaque opaque::Opaque, "One section with the bytes as they are.";
 }
 
 impl FormatId {
-    /// Every format, by number.
-    pub const ALL: [Self; 3] = [Self::Opaque, Self::Json, Self::FhirJson];
-
     /// Finds the format of a stored number.
     pub fn from_number(number: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|&format| format as u8 == number)
+        Self::ALL.iter().copied().find(|&format| format as u8 == number)
     }
 
     /// Returns the name that users see.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Opaque => "opaque",
-            Self::Json => "JSON",
-            Self::FhirJson => "FHIR JSON",
-        }
+        self.adapter().name()
     }
 }
 
@@ -72,56 +84,22 @@ pub type Sections = BTreeMap<Slot, SectionText>;
 /// The derived sections `emergency` and `research` are records of their own kind and not among
 /// them.
 pub fn slots_of(format: FormatId) -> &'static [Slot] {
-    const OPAQUE: &[Slot] = &[Slot::DOCUMENTS];
-    const CUT: &[Slot] = &[
-        Slot::FRAME,
-        Slot::DEMOGRAPHICS,
-        Slot::CONTACT,
-        Slot::IDENTIFIERS,
-        Slot::ALLERGIES,
-        Slot::MEDICATIONS,
-        Slot::PROBLEMS,
-        Slot::IMMUNIZATIONS,
-        Slot::LABS,
-        Slot::VITALS,
-        Slot::IMAGING,
-        Slot::PROCEDURES,
-        Slot::ENCOUNTERS,
-        Slot::APPOINTMENTS,
-        Slot::CAREPLAN,
-        Slot::NOTES,
-        Slot::MENTAL_HEALTH,
-        Slot::PSYCHOTHERAPY_NOTES,
-        Slot::SUBSTANCE_USE,
-        Slot::REPRODUCTIVE,
-        Slot::HIV,
-        Slot::GENETICS,
-        Slot::VIOLENCE,
-        Slot::BILLING,
-        Slot::FAMILY_HISTORY,
-        Slot::SOCIAL_HISTORY,
-        Slot::DEVICES,
-        Slot::DIRECTIVES,
-        Slot::DIRECTORY,
-        Slot::PROVENANCE,
-        Slot::WHOLE,
-        Slot::OTHER,
-    ];
-    if format == FormatId::Opaque { OPAQUE } else { CUT }
+    format.adapter().slots()
 }
 
-/// Finds the format of a file by its content; the name decides nothing yet, because every format
-/// that is cut shows itself.
+/// Finds the format of a file by its content, and by its name where the content does not show it.
 pub fn recognise(bytes: &[u8], name: &str) -> FormatId {
     take_apart(bytes, name, &Rules::builtin()).0
 }
 
 /// Recognises a new file and cuts it, in one pass.
-pub fn take_apart(bytes: &[u8], _name: &str, rules: &Rules) -> (FormatId, Sections) {
-    match Tree::parse(bytes, rules).filter(|tree| !tree.repeated) {
-        Some(tree) => (tree.shape.format(), split_tree(&tree, rules)),
-        None => (FormatId::Opaque, opaque(bytes)),
-    }
+pub fn take_apart(bytes: &[u8], name: &str, rules: &Rules) -> (FormatId, Sections) {
+    let cut = |format: &FormatId| {
+        let adapter = format.adapter();
+        let tree = Some(adapter).filter(|a| a.may_be_named(name))?.parse(bytes, rules)?;
+        (!tree.repeated).then(|| (*format, split_tree(&tree, rules)))
+    };
+    FormatId::ALL.iter().find_map(cut).unwrap_or_else(|| (FormatId::Opaque, opaque(bytes)))
 }
 
 /// Cuts a file of a known format into the sections that it fills.
@@ -132,18 +110,23 @@ pub fn split(format: FormatId, bytes: &[u8], rules: &Rules) -> Result<Sections> 
     if format == FormatId::Opaque {
         return Ok(opaque(bytes));
     }
-    let tree = Tree::parse(bytes, rules)
-        .filter(|tree| !tree.repeated && tree.shape.format() == format)
-        .ok_or_else(|| {
+    let tree =
+        format.adapter().parse(bytes, rules).filter(|tree| !tree.repeated).ok_or_else(|| {
             Error::new(Kind::Usage, format!("the text cannot be read as {}", format.name()))
-                .because("it is not one valid object of that format, or a key stands twice")
+                .because("it is not one valid text of that format, or a key stands twice")
         })?;
     Ok(split_tree(&tree, rules))
 }
 
+/// Returns the exact size of the view that shows these sections, the frame among them; `None`
+/// when only the view itself tells.
+pub fn view_len(format: FormatId, visible: &[(Slot, Measure)]) -> Option<u64> {
+    format.adapter().view_len(visible)
+}
+
 /// Joins the visible sections to a file that is valid in its format.
 pub fn join(format: FormatId, visible: &Sections) -> Vec<u8> {
-    join::render(format, visible).bytes
+    format.adapter().render(visible).bytes
 }
 
 /// Says whether every element stands in a shell that the frame has: sections of two versions of a
@@ -151,7 +134,7 @@ pub fn join(format: FormatId, visible: &Sections) -> Vec<u8> {
 pub fn is_whole(sections: &Sections) -> bool {
     let frame = sections.get(&Slot::FRAME).map_or(&[][..], |f| &f.items);
     let has_shell = |container: u32| {
-        frame.iter().any(|i| i.hole.is_some_and(|hole| hole.container == container))
+        frame.iter().any(|i| i.hole().is_some_and(|hole| hole.container == container))
     };
     let mut items = sections.values().flat_map(|text| &text.items);
     items.all(|i| i.container < section::INNER || has_shell(i.container))
@@ -175,28 +158,14 @@ fn split_tree(tree: &Tree<'_>, rules: &Rules) -> Sections {
     let mut sections = Sections::new();
     for (node, slot) in tree.nodes.iter().zip(slots) {
         let rank = ranks.get_mut(&node.container).and_then(Iterator::next);
-        let hole = node.gap.map(|gap| Hole {
-            at: offset(gap.start - node.start),
-            container: gap.container,
-            kept_empty: gap.container == section::LIST && gap.empty || is_root(tree, node),
-        });
         let item = Item {
             container: node.container,
             rank: rank.expect("a rank was made for every node of the container"),
             bytes: tree.bytes(node),
-            hole,
+            role: Tree::role(node),
         };
         sections.entry(slot).or_default().items.push(item);
     }
     sections.values_mut().for_each(SectionText::sort);
     sections
-}
-
-/// Says whether a node is the shell of the whole file, which is always shown.
-fn is_root(tree: &Tree<'_>, node: &tree::Node<'_>) -> bool {
-    tree.shape == tree::Shape::Plain && node.container == section::DOCUMENT
-}
-
-fn offset(bytes: usize) -> u32 {
-    u32::try_from(bytes).expect("a file that is cut is shorter than 4 GiB")
 }

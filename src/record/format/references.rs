@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use super::rules::{Hits, Rules};
 use super::slots::Slot;
 use super::tree::{Claim, Tree};
-use super::types;
 
 /// How often a reference to a reference is followed: benefit → claim → prescription → condition.
 const MAX_STEPS: usize = 4;
@@ -21,8 +20,7 @@ pub(super) fn slots(tree: &Tree<'_>) -> Vec<Slot> {
     }
     let decide = |(claim, &hits): (&Claim<'_>, &Hits)| match claim {
         Claim::Fixed(slot) => *slot,
-        Claim::Keyed(slot, facts) => Rules::decide(*slot, hits, facts.raised),
-        Claim::Element(facts) => Rules::decide(types::of_resource(facts), hits, facts.raised),
+        Claim::Typed(slot, facts) => Rules::decide(*slot, hits, facts.raised),
     };
     tree.nodes.iter().map(|n| &n.claim).zip(&hits).map(decide).collect()
 }
@@ -30,7 +28,7 @@ pub(super) fn slots(tree: &Tree<'_>) -> Vec<Slot> {
 fn own_hits(claim: &Claim<'_>) -> Hits {
     match claim {
         Claim::Fixed(_) => Hits::default(),
-        Claim::Keyed(_, facts) | Claim::Element(facts) => facts.hits,
+        Claim::Typed(_, facts) => facts.hits,
     }
 }
 
@@ -39,7 +37,7 @@ fn follow(tree: &Tree<'_>, hits: &mut [Hits]) -> bool {
     let sensitive = sensitive(tree, hits);
     let mut changed = false;
     for (node, hits) in tree.nodes.iter().zip(hits) {
-        let Claim::Element(facts) = &node.claim else { continue };
+        let Claim::Typed(_, facts) = &node.claim else { continue };
         let found = facts.references.iter().filter_map(|r| sensitive.get(r.as_ref()));
         let sum = found.fold(*hits, |sum, &more| sum | more);
         changed |= sum != *hits;
@@ -52,7 +50,7 @@ fn follow(tree: &Tree<'_>, hits: &mut [Hits]) -> bool {
 fn sensitive<'t>(tree: &'t Tree<'_>, hits: &[Hits]) -> HashMap<Cow<'t, str>, Hits> {
     let mut names: HashMap<Cow<'t, str>, Hits> = HashMap::new();
     for (node, &hits) in tree.nodes.iter().zip(hits) {
-        let Claim::Element(facts) = &node.claim else { continue };
+        let Claim::Typed(_, facts) = &node.claim else { continue };
         if hits == Hits::default() {
             continue;
         }

@@ -6,8 +6,8 @@ use std::sync::OnceLock;
 
 use serde::Deserialize;
 
+use super::fhir::category;
 use super::slots::{Confidentiality, Slot};
-use super::types;
 
 /// A set of sensitive sections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -258,7 +258,7 @@ impl Rules {
             return Found { hits, ..Found::default() };
         };
         let Some(system) = system_of(uri) else {
-            return Found { category: types::category(code), ..Found::default() };
+            return Found { category: category(code), ..Found::default() };
         };
         let mut found = Found { hits: self.table.exact(Some(system), code), ..Found::default() };
         match system {
@@ -266,7 +266,7 @@ impl Rules {
                 found.hits |= self.table.ranged(system, code);
             }
             System::Confidentiality => found.level = Confidentiality::from_code(code),
-            System::Loinc => found.category = types::category(code),
+            System::Loinc => found.category = category(code),
             _ => {}
         }
         found

@@ -8,8 +8,10 @@
 //! | items | 4 | how many follow, ordered by container and rank |
 //! | container | 4 | 0 document, 1 root members, 2 list, 3 and more inside elements |
 //! | rank | 2 + n | at most 64 bytes, the last not zero |
-//! | kind | 1 | 0 text, 1 shell, 2 shell that is shown even when its list is empty |
-//! | hole | 0 or 8 | of a shell: offset in its text, container that fills it |
+//! | role | 1 | 0 text, 1 shell that goes with its list, 2 shell, 3 field, 4 stub, 5 numbered text, 6 text instead of a stub |
+//! | hole | 0 or 9 | of roles 1 to 4: offset in the text u32, container that fills it u32, separator u8 or 0 |
+//! | number | 0 or 4 | of role 5: offset in the text where its number is shown |
+//! | replaces | 0 or 4 | of role 6: bytes of the stub that it stands for |
 //! | text | 4 + n | the span of the file |
 
 use crate::error::Result;
@@ -32,6 +34,12 @@ pub(super) const INNER: u32 = 3;
 /// not cut.
 const MAX_ITEM_BYTES: usize = 256 << 20;
 const MIN_ITEM_ENCODED_BYTES: usize = 4 + 2 + 1 + 1 + 4;
+/// Role of an item with a number.
+const NUMBERED: u8 = 5;
+/// Role of an item that is shown instead of a stub.
+const INSTEAD: u8 = 6;
+/// As many elements of one kind have numbers of one digit.
+const MAX_ONE_DIGIT: u64 = 9;
 
 /// One element of a file: a span of its bytes, and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,10 +48,24 @@ pub struct Item {
     pub container: u32,
     /// Its place there.
     pub rank: Rank,
-    /// The text, with the white space before it, without the comma.
+    /// The text, with the white space before it, without the separator.
     pub bytes: Vec<u8>,
-    /// The place inside `bytes` where another container is rendered; only in the frame.
-    pub hole: Option<Hole>,
+    /// What it is to the view.
+    pub role: Role,
+}
+
+/// What an item is to the view.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Role {
+    /// Shown as it is.
+    #[default]
+    Text,
+    /// Text around a container; only in the frame.
+    Shell(Hole),
+    /// Text with a place, given as offset, where its number among the visible ones is shown.
+    Numbered(u32),
+    /// Shown instead of a stub of so many bytes.
+    Instead(u32),
 }
 
 /// Where in a shell a container is rendered.
@@ -53,8 +75,41 @@ pub struct Hole {
     pub at: u32,
     /// The container.
     pub container: u32,
-    /// Whether the shell is shown when the container has no visible item.
-    pub kept_empty: bool,
+    /// The byte between the items of the container; 0 where there is none.
+    pub separator: u8,
+    /// What becomes of the shell while the container shows nothing.
+    pub kind: HoleKind,
+}
+
+/// What becomes of a shell while its container shows nothing, and how much it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum HoleKind {
+    /// It goes with its list.
+    Dropped = 1,
+    /// It stays.
+    Kept = 2,
+    /// It stays, and holds at most one item.
+    Field = 3,
+    /// Its own text is shown then, and only then; it holds at most one item.
+    Stub = 4,
+}
+
+impl HoleKind {
+    /// Says whether the container holds at most one item.
+    pub(super) fn is_single(self) -> bool {
+        matches!(self, Self::Field | Self::Stub)
+    }
+}
+
+impl Item {
+    /// Returns the hole of a shell.
+    pub fn hole(&self) -> Option<Hole> {
+        match self.role {
+            Role::Shell(hole) => Some(hole),
+            _ => None,
+        }
+    }
 }
 
 /// The plaintext of one section: items ordered by container and rank.
@@ -68,20 +123,17 @@ pub struct SectionText {
 /// plaintext.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Measure {
-    /// Bytes of text, and of the commas that do not depend on other sections.
+    /// Bytes of text, and of the separators that do not depend on other sections.
     pub text_len: u64,
-    /// Items in the container whose commas depend on how many items are visible.
+    /// Items in the container whose separators depend on how many items are visible.
     pub list_count: u32,
     /// Bytes that vanish when that container shows nothing; only in the frame.
     pub drop_len: u32,
+    /// Bytes of stubs in the frame that the section's items are shown instead of.
+    pub replaced_len: u32,
+    /// Items with a number, each counted with one digit in the text.
+    pub numbered: u32,
 }
-
-/// Text around conflicting versions of a file that is one element: they are shown as a bundle.
-pub(super) const CONFLICT_HEAD: &[u8] =
-    br#"{"resourceType":"Bundle","type":"collection","entry":["#;
-pub(super) const CONFLICT_TAIL: &[u8] = b"]}";
-pub(super) const CONFLICT_BEFORE: &[u8] = br#"{"resource":"#;
-pub(super) const CONFLICT_AFTER: &[u8] = b"}";
 
 impl SectionText {
     /// Makes the text of a section of an opaque file.
@@ -90,7 +142,7 @@ impl SectionText {
             return Self::default();
         }
         let rank = Rank::from_bytes(&[0x80]).expect("one byte that is not zero is a rank");
-        Self { items: vec![Item { container: DOCUMENT, rank, bytes, hole: None }] }
+        Self { items: vec![Item { container: DOCUMENT, rank, bytes, role: Role::Text }] }
     }
 
     /// Says whether the section has no element.
@@ -118,9 +170,13 @@ impl SectionText {
         w.u32(u32::try_from(self.items.len()).expect("a file that is cut has fewer items"));
         for item in &self.items {
             w.u32(item.container).short(item.rank.as_bytes());
-            match item.hole {
-                None => w.u8(0),
-                Some(hole) => w.u8(1 + u8::from(hole.kept_empty)).u32(hole.at).u32(hole.container),
+            match item.role {
+                Role::Text => w.u8(0),
+                Role::Shell(hole) => {
+                    w.u8(hole.kind as u8).u32(hole.at).u32(hole.container).u8(hole.separator)
+                }
+                Role::Numbered(at) => w.u8(NUMBERED).u32(at),
+                Role::Instead(len) => w.u8(INSTEAD).u32(len),
             };
             w.long(&item.bytes);
         }
@@ -155,21 +211,31 @@ impl SectionText {
     }
 
     /// Returns what the section adds to the size of a view.
-    pub fn measure(&self) -> Measure {
+    pub fn measure(&self, format: FormatId) -> Measure {
+        let glue = format.adapter().glue();
         let mut m = Measure::default();
         for item in &self.items {
             m.text_len += item.bytes.len() as u64;
             match item.container {
-                DOCUMENT => m.list_count += u32::from(item.hole.is_none()),
+                DOCUMENT => m.list_count += u32::from(item.hole().is_none()),
                 LIST => m.list_count += 1,
-                _ => m.text_len += 1,
+                _ => m.text_len += u64::from(glue.inner),
             }
-            let Some(hole) = item.hole else { continue };
-            if hole.container != LIST {
-                // The first member of every other container has no comma before it.
-                m.text_len = m.text_len.saturating_sub(1);
-            } else if !hole.kept_empty {
-                m.drop_len = u32::try_from(item.bytes.len() + 1).unwrap_or(u32::MAX);
+            match item.role {
+                Role::Shell(hole) if hole.container != LIST => {
+                    // The first member of every other container has no separator before it.
+                    m.text_len = m.text_len.saturating_sub(u64::from(glue.inner));
+                }
+                Role::Shell(hole) if hole.kind == HoleKind::Dropped => {
+                    let len = item.bytes.len() + usize::from(glue.inner);
+                    m.drop_len = u32::try_from(len).unwrap_or(u32::MAX);
+                }
+                Role::Text | Role::Shell(_) => {}
+                Role::Numbered(_) => {
+                    m.text_len += 1;
+                    m.numbered = m.numbered.saturating_add(1);
+                }
+                Role::Instead(len) => m.replaced_len = m.replaced_len.saturating_add(len),
             }
         }
         m
@@ -180,38 +246,65 @@ fn decode_item(r: &mut Reader<'_>) -> Result<Item> {
     let container = r.u32()?;
     let rank = r.short(MAX_RANK_BYTES)?;
     let rank = Rank::from_bytes(rank).ok_or_else(|| r.bad("a rank is empty or ends with zero"))?;
-    let hole = match r.u8()? {
-        0 => None,
-        flag @ (1 | 2) => Some(Hole { at: r.u32()?, container: r.u32()?, kept_empty: flag == 2 }),
+    let role = match r.u8()? {
+        0 => Role::Text,
+        1 => Role::Shell(decode_hole(r, HoleKind::Dropped)?),
+        2 => Role::Shell(decode_hole(r, HoleKind::Kept)?),
+        3 => Role::Shell(decode_hole(r, HoleKind::Field)?),
+        4 => Role::Shell(decode_hole(r, HoleKind::Stub)?),
+        NUMBERED => Role::Numbered(r.u32()?),
+        INSTEAD => Role::Instead(r.u32()?),
         _ => return Err(r.bad("an item is of no known kind")),
     };
     let bytes = r.long(MAX_ITEM_BYTES)?;
-    if hole.is_some_and(|hole| hole.at as usize > bytes.len()) {
+    let place = match role {
+        Role::Shell(hole) => hole.at,
+        Role::Numbered(at) => at,
+        Role::Text | Role::Instead(_) => 0,
+    };
+    if place as usize > bytes.len() {
         return Err(r.bad("a hole lies outside its item"));
     }
-    Ok(Item { container, rank, bytes: bytes.to_vec(), hole })
+    Ok(Item { container, rank, bytes: bytes.to_vec(), role })
 }
 
-/// Returns the exact size of the view that shows these sections, the frame among them.
-pub fn view_len(format: FormatId, visible: impl IntoIterator<Item = (Slot, Measure)>) -> u64 {
+fn decode_hole(r: &mut Reader<'_>, kind: HoleKind) -> Result<Hole> {
+    Ok(Hole { at: r.u32()?, container: r.u32()?, separator: r.u8()?, kind })
+}
+
+/// Returns the exact size of the view that shows these sections, the frame among them, as
+/// `super::join` renders it; `None` when only the view itself tells.
+pub(super) fn view_len(format: FormatId, visible: &[(Slot, Measure)]) -> Option<u64> {
+    let (glue, conflict) = (format.adapter().glue(), format.adapter().conflict());
     let (mut text, mut count, mut drop, mut framed) = (0_u64, 0_u64, 0_u64, false);
-    for (slot, m) in visible {
+    let (mut replaced, mut numbered) = (0_u64, 0_u64);
+    for &(slot, m) in visible {
         text = text.saturating_add(m.text_len);
         count += u64::from(m.list_count);
+        replaced += u64::from(m.replaced_len);
+        numbered += u64::from(m.numbered);
         if slot == Slot::FRAME {
             drop = u64::from(m.drop_len);
             framed = m.text_len > 0;
         }
     }
-    let commas = count.saturating_sub(1);
-    if framed {
-        (text + commas).saturating_sub(if count == 0 { drop } else { 0 })
-    } else if count > 1 && format == FormatId::FhirJson {
-        let each = (CONFLICT_BEFORE.len() + CONFLICT_AFTER.len()) as u64;
-        text + commas + count * each + (CONFLICT_HEAD.len() + CONFLICT_TAIL.len()) as u64
-    } else {
-        text
+    if numbered > MAX_ONE_DIGIT {
+        return None;
     }
+    let text = text.saturating_sub(replaced);
+    let separators = count.saturating_sub(1);
+    Some(match conflict {
+        _ if framed => (text + separators * u64::from(glue.list)).saturating_sub(if count == 0 {
+            drop
+        } else {
+            0
+        }),
+        Some(c) if count > 1 => {
+            let each = (c.before.len() + c.after.len()) as u64;
+            text + separators + count * each + (c.head.len() + c.tail.len()) as u64
+        }
+        _ => text,
+    })
 }
 
 #[cfg(test)]
@@ -221,14 +314,17 @@ mod tests {
 
     fn item(container: u32, rank: &[u8], bytes: &[u8]) -> Item {
         let rank = Rank::from_bytes(rank).unwrap();
-        Item { container, rank, bytes: bytes.to_vec(), hole: None }
+        Item { container, rank, bytes: bytes.to_vec(), role: Role::Text }
     }
 
     #[test]
     fn a_section_comes_back_and_every_truncation_is_refused() {
         let mut shell = item(ROOT, &[9], b"\"entry\":[]");
-        shell.hole = Some(Hole { at: 9, container: LIST, kept_empty: false });
-        let text = SectionText { items: vec![item(ROOT, &[1, 2], b" x"), shell] };
+        let kind = HoleKind::Dropped;
+        shell.role = Role::Shell(Hole { at: 9, container: LIST, separator: b',', kind });
+        let (mut one, mut two) = (item(LIST, &[1], b"DG1||x"), item(INNER, &[1], b"value"));
+        (one.role, two.role) = (Role::Numbered(4), Role::Instead(8));
+        let text = SectionText { items: vec![item(ROOT, &[1, 2], b" x"), shell, one, two] };
         let bytes = text.encode(FormatId::FhirJson);
         assert_eq!(SectionText::decode(FormatId::FhirJson, &bytes).unwrap(), text);
         for n in 0..bytes.len() {
@@ -249,7 +345,7 @@ mod tests {
         let text = SectionText::opaque(b"%PDF-1.7".to_vec());
         assert_eq!(text.encode(FormatId::Opaque), b"%PDF-1.7");
         assert_eq!(SectionText::decode(FormatId::Opaque, b"%PDF-1.7").unwrap(), text);
-        assert_eq!(text.measure().text_len, 8);
+        assert_eq!(text.measure(FormatId::Opaque).text_len, 8);
         assert!(SectionText::decode(FormatId::Opaque, b"").unwrap().is_empty());
     }
 

@@ -7,17 +7,17 @@ use serde::de::IgnoredAny;
 
 /// Nesting beyond this is not cut. serde_json itself stops at 128; the difference is what a view
 /// may wrap around an element.
-pub(super) const MAX_DEPTH: usize = 120;
+pub(in super::super) const MAX_DEPTH: usize = 120;
 
 /// Returns the text when the bytes are one JSON text in UTF-8, after an optional byte order mark.
-pub(super) fn valid(bytes: &[u8]) -> Option<&str> {
+pub(in super::super) fn valid(bytes: &[u8]) -> Option<&str> {
     let text = std::str::from_utf8(bytes).ok()?;
     serde_json::from_str::<IgnoredAny>(text.strip_prefix('\u{feff}').unwrap_or(text)).ok()?;
     Some(text)
 }
 
 /// Says whether two pieces of JSON differ in white space only.
-pub(super) fn same_tokens(a: &[u8], b: &[u8]) -> bool {
+pub(in super::super) fn same_tokens(a: &[u8], b: &[u8]) -> bool {
     a == b || significant(a).eq(significant(b))
 }
 
@@ -33,34 +33,34 @@ fn significant(text: &[u8]) -> impl Iterator<Item = u8> {
 }
 
 /// A member of an object or an element of an array, as the cursor passes it.
-pub(super) struct Part<'a> {
+pub(in super::super) struct Part<'a> {
     /// Where the white space before it begins.
-    pub(super) start: usize,
+    pub(in super::super) start: usize,
     /// The key; empty in an array.
-    pub(super) key: Cow<'a, str>,
+    pub(in super::super) key: Cow<'a, str>,
     /// Where its value begins.
-    pub(super) value: usize,
+    pub(in super::super) value: usize,
 }
 
 /// A position in a valid JSON text. Methods return `None` where the text is not what was asked
 /// for, or too deep.
 #[derive(Clone)]
-pub(super) struct Cursor<'a> {
+pub(in super::super) struct Cursor<'a> {
     text: &'a str,
     at: usize,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) fn new(text: &'a str, at: usize) -> Self {
+    pub(in super::super) fn new(text: &'a str, at: usize) -> Self {
         Self { text, at }
     }
 
-    pub(super) fn at(&self) -> usize {
+    pub(in super::super) fn at(&self) -> usize {
         self.at
     }
 
     /// Skips white space and returns the next byte, 0 at the end.
-    pub(super) fn token(&mut self) -> u8 {
+    pub(in super::super) fn token(&mut self) -> u8 {
         let bytes = self.text.as_bytes();
         while let Some(&b) = bytes.get(self.at) {
             if !matches!(b, b' ' | b'\n' | b'\r' | b'\t') {
@@ -97,7 +97,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Takes a string and returns what it means.
-    pub(super) fn string(&mut self) -> Option<Cow<'a, str>> {
+    pub(in super::super) fn string(&mut self) -> Option<Cow<'a, str>> {
         let start = self.at;
         let (raw, escaped) = self.raw_string()?;
         if !escaped {
@@ -108,7 +108,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes one value.
-    pub(super) fn skip_value(&mut self) -> Option<()> {
+    pub(in super::super) fn skip_value(&mut self) -> Option<()> {
         let mut depth = 0_usize;
         loop {
             match self.token() {
@@ -147,7 +147,7 @@ impl<'a> Cursor<'a> {
     ///
     /// The closing offset is where the white space before the bracket begins, unless the
     /// container is empty.
-    pub(super) fn parts(
+    pub(in super::super) fn parts(
         &mut self,
         mut visit: impl FnMut(&mut Self, &Part<'a>) -> Option<()>,
     ) -> Option<(usize, usize)> {
@@ -189,7 +189,7 @@ impl<'a> Cursor<'a> {
 
     /// Returns the end of the part that the cursor has just passed: before the comma, or before
     /// the white space that precedes the closing bracket.
-    pub(super) fn part_end(&self) -> usize {
+    pub(in super::super) fn part_end(&self) -> usize {
         let mut ahead = self.clone();
         if ahead.token() == b',' { ahead.at } else { self.at }
     }

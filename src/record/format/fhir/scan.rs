@@ -2,33 +2,33 @@
 
 use std::borrow::Cow;
 
-use super::json::{Cursor, MAX_DEPTH};
-use super::rules::{Confidential, Hits, Rules};
-use super::slots::Slot;
+use super::super::json::{Cursor, MAX_DEPTH};
+use super::super::rules::{Confidential, Hits, Rules};
+use super::super::slots::Slot;
 
 /// What was found in one element.
 #[derive(Debug, Default)]
-pub(super) struct Facts<'a> {
-    pub(super) full_url: Option<Cow<'a, str>>,
-    pub(super) resource_type: Option<Cow<'a, str>>,
-    pub(super) id: Option<Cow<'a, str>>,
+pub(in super::super) struct Facts<'a> {
+    pub(in super::super) full_url: Option<Cow<'a, str>>,
+    pub(in super::super) resource_type: Option<Cow<'a, str>>,
+    pub(in super::super) id: Option<Cow<'a, str>>,
     /// Sections of the sensitive codes, labels and words inside.
-    pub(super) hits: Hits,
+    pub(in super::super) hits: Hits,
     /// The strictest label of confidentiality inside.
-    pub(super) raised: Confidential,
+    pub(in super::super) raised: Confidential,
     /// The section that a category code names.
-    pub(super) category: Option<Slot>,
+    pub(in super::super) category: Option<Slot>,
     /// Whether it carries text or a document that nobody can classify.
-    pub(super) attachment: bool,
+    pub(in super::super) attachment: bool,
     /// What it gives as reason, result or subject of payment.
-    pub(super) references: Vec<Cow<'a, str>>,
+    pub(in super::super) references: Vec<Cow<'a, str>>,
     /// Whether a key that decides its section or its identity stands twice.
-    pub(super) repeated: bool,
+    pub(in super::super) repeated: bool,
 }
 
 /// Which object of an entry the scan is in.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(in super::super) enum Place {
     /// The entry of a bundle.
     Entry,
     /// A resource: its own keys decide type and identity.
@@ -67,7 +67,7 @@ struct Scan<'a, 'r> {
 }
 
 /// Passes the value at the cursor and returns what it says about itself.
-pub(super) fn scan<'a>(
+pub(in super::super) fn scan<'a>(
     cursor: &mut Cursor<'a>,
     place: Place,
     depth: usize,

@@ -1,0 +1,180 @@
+//! FHIR in JSON: a bundle by its entries, a patient by its members, any other resource as one
+//! element.
+
+mod scan;
+mod types;
+
+use std::borrow::Cow;
+
+use super::FormatId;
+use super::adapter::{Adapter, Conflict, Glue};
+use super::json::{COMMAS, Cursor, Part, Walk, same_tokens, text_of};
+use super::rules::Rules;
+use super::section::{DOCUMENT, HoleKind, LIST, ROOT};
+use super::slots::Slot;
+use super::tree::{Claim, Kind, Tree};
+
+pub(super) use scan::{Facts, Place, scan};
+pub(super) use types::category;
+
+pub(super) struct Fhir;
+
+/// Two versions of one resource are shown as a bundle.
+const CONFLICT: Conflict = Conflict {
+    head: br#"{"resourceType":"Bundle","type":"collection","entry":["#,
+    before: br#"{"resource":"#,
+    separator: b',',
+    after: b"}",
+    tail: b"]}",
+};
+
+impl Adapter for Fhir {
+    fn id(&self) -> FormatId {
+        FormatId::FhirJson
+    }
+
+    fn name(&self) -> &'static str {
+        "FHIR JSON"
+    }
+
+    fn glue(&self) -> Glue {
+        COMMAS
+    }
+
+    fn same(&self, a: &[u8], b: &[u8]) -> bool {
+        same_tokens(a, b)
+    }
+
+    fn conflict(&self) -> Option<&'static Conflict> {
+        Some(&CONFLICT)
+    }
+
+    fn shell_parts(&self) -> &'static [Slot] {
+        &[Slot::DEMOGRAPHICS, Slot::CONTACT, Slot::IDENTIFIERS]
+    }
+
+    fn parse<'a>(&self, bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {
+        let (text, begin) = text_of(bytes)?;
+        let kind = kind_of(text, begin)?;
+        let mut parse = Walk::new(kind, text, rules);
+        let mut cursor = Cursor::new(text, begin);
+        match kind {
+            // Two versions are shown in one bundle, where a mark in the middle is not valid.
+            Kind::Single if begin > 0 => return None,
+            Kind::Single => single(&mut parse, &mut cursor)?,
+            BUNDLE => parse.document(&mut cursor, ROOT, HoleKind::Kept, bundle_member)?,
+            Kind::Shell(_) => {
+                parse.document(&mut cursor, ROOT, HoleKind::Kept, |this, c, part| {
+                    patient_member(this, c, part, ROOT)
+                })?;
+            }
+        }
+        Some(parse.tree)
+    }
+}
+
+const BUNDLE: Kind = Kind::Shell("bundle");
+const PATIENT: Kind = Kind::Shell("patient");
+
+/// Finds the kind of file by the type that the object gives itself; `None` when it gives none.
+pub(super) fn kind_of(text: &str, begin: usize) -> Option<Kind> {
+    let mut cursor = Cursor::new(text, begin);
+    if cursor.token() != b'{' {
+        return None;
+    }
+    let mut found = None;
+    cursor.parts(|c, part| {
+        if part.key == "resourceType" && c.token() == b'"' {
+            found = Some(match c.string()?.as_ref() {
+                "Bundle" => BUNDLE,
+                "Patient" => PATIENT,
+                _ => Kind::Single,
+            });
+            // Nothing more is needed: the pass ends here.
+            return None;
+        }
+        c.skip_value()
+    });
+    found
+}
+
+/// Takes a whole file that is one element.
+fn single<'a>(walk: &mut Walk<'a, '_>, cursor: &mut Cursor<'a>) -> Option<()> {
+    let facts = scan(cursor, Place::Resource, 0, walk.rules)?;
+    walk.tree.repeated |= facts.repeated;
+    let index = walk.push(DOCUMENT, Cow::Borrowed(""), 0, claim_of(facts));
+    walk.tree.nodes[index].end = walk.text.len();
+    Some(())
+}
+
+fn claim_of(facts: Facts<'_>) -> Claim<'_> {
+    Claim::Typed(types::of_resource(&facts), Box::new(facts))
+}
+
+fn bundle_member<'a>(
+    walk: &mut Walk<'a, '_>,
+    cursor: &mut Cursor<'a>,
+    part: &Part<'a>,
+) -> Option<usize> {
+    let claim = Claim::Fixed(types::of_bundle_key(&part.key));
+    let index = walk.push(ROOT, part.key.clone(), part.start, claim);
+    if part.key == "entry" {
+        if cursor.token() != b'[' {
+            return None;
+        }
+        walk.container(cursor, index, LIST, HoleKind::Dropped, entry)?;
+    } else {
+        cursor.skip_value()?;
+    }
+    Some(index)
+}
+
+fn entry<'a>(walk: &mut Walk<'a, '_>, cursor: &mut Cursor<'a>, part: &Part<'a>) -> Option<usize> {
+    let mut ahead = cursor.clone();
+    let facts = scan(&mut ahead, Place::Entry, 2, walk.rules)?;
+    walk.tree.repeated |= facts.repeated;
+    let identity = match (&facts.full_url, &facts.resource_type, &facts.id) {
+        (Some(url), _, _) => url.clone(),
+        (None, Some(kind), Some(id)) => Cow::Owned(format!("{kind}/{id}")),
+        _ => Cow::Borrowed(&walk.text[part.value..ahead.at()]),
+    };
+    if facts.resource_type.as_deref() == Some("Patient") {
+        let index = walk.push(LIST, identity, part.start, Claim::Fixed(Slot::FRAME));
+        patient_entry(walk, cursor, index)?;
+        return Some(index);
+    }
+    *cursor = ahead;
+    Some(walk.push(LIST, identity, part.start, claim_of(facts)))
+}
+
+fn patient_entry<'a>(walk: &mut Walk<'a, '_>, cursor: &mut Cursor<'a>, shell: usize) -> Option<()> {
+    let outer = walk.take_container();
+    walk.container(cursor, shell, outer, HoleKind::Kept, |walk, c, part| {
+        let mut ahead = c.clone();
+        ahead.skip_value()?;
+        let value = &walk.text[part.value..ahead.at()];
+        let has_query = value.contains('?') || value.contains("ifNoneExist");
+        let claim = Claim::Fixed(types::of_patient_entry_key(&part.key, has_query));
+        let index = walk.push(outer, part.key.clone(), part.start, claim);
+        if part.key == "resource" {
+            let inner = walk.take_container();
+            walk.container(c, index, inner, HoleKind::Kept, |walk, c, part| {
+                patient_member(walk, c, part, inner)
+            })?;
+        } else {
+            *c = ahead;
+        }
+        Some(index)
+    })
+}
+
+fn patient_member<'a>(
+    walk: &mut Walk<'a, '_>,
+    cursor: &mut Cursor<'a>,
+    part: &Part<'a>,
+    container: u32,
+) -> Option<usize> {
+    cursor.skip_value()?;
+    let claim = Claim::Fixed(types::of_patient_key(&part.key));
+    Some(walk.push(container, part.key.clone(), part.start, claim))
+}
