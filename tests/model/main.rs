@@ -167,7 +167,7 @@ fn run_from(first: u64, wanted: u64) -> (u64, Vec<Trouble>) {
         match check(&stage, seed) {
             Ok(count) => done += count,
             Err(trouble) => {
-                println!("{trouble}");
+                println!("after {done} operations: {trouble}");
                 wrong.push(trouble);
             }
         }
