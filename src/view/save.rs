@@ -287,7 +287,9 @@ impl View {
                 Ok(Some(record))
             }
             Onto::Conflict => {
-                Box::pin(self.save_conflict(node, located, policy, pending)).await?;
+                // Whoever was first may have done so under another policy.
+                let policy = self.policy_of(node.ino)?;
+                Box::pin(self.save_conflict(node, located, &policy, pending)).await?;
                 node.file.hold_version(None);
                 self.invalidate(Invalidation::Inode(node.ino));
                 Ok(None)
@@ -327,6 +329,7 @@ impl View {
         let (mut base, mut max_age) = (pending.base.clone(), Duration::MAX);
         for _ in 0..TRIES_MAX {
             let seen = self.see(located, policy, max_age).await?;
+            let policy = &seen.policy;
             let current = if pending.text.len() > CUT_MAX_BYTES || seen.external().is_some() {
                 None
             } else {
@@ -410,7 +413,7 @@ impl View {
         let _work = node.file.work.lock().await;
         let mut max_age = Duration::MAX;
         for _ in 0..TRIES_MAX {
-            let record = self.records.load(located, &policy, max_age).await?;
+            let (record, policy) = self.load(located, &policy, max_age).await?;
             let done = self.records.touch(&record, &policy, mtime_unix_ns).await?;
             if matches!(done, Committed::Done(_)) {
                 node.forget_attr();
