@@ -28,6 +28,7 @@ mod capsules;
 pub mod external;
 pub mod check;
 mod names;
+mod shards;
 mod history;
 mod overtaken;
 

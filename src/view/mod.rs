@@ -23,6 +23,8 @@ mod conflict;
 mod removal;
 mod entries;
 mod rename;
+mod moving;
+mod unfinished;
 mod policy;
 mod local;
 mod xattr;
@@ -52,6 +54,7 @@ pub use path::Saved;
 pub use policy::Rewrapped;
 pub use rejected::{RejectedText, RejectedTexts, TEXTS_LEN_MAX_BYTES, TEXTS_MAX};
 pub use status::Status;
+pub use unfinished::Moves;
 
 /// A number for a file or folder within one mount; 1 is the root. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -236,6 +239,8 @@ pub struct View {
     unchecked: Mutex<HashMap<RecordId, (Located, node::Spot)>>,
     /// Where texts that cannot be committed outlive the mount.
     rejected: OnceLock<Arc<RejectedTexts>>,
+    /// Where moves are noted that take two commits.
+    moves: OnceLock<Arc<Moves>>,
     tree: Mutex<Tree>,
     files: Mutex<HashMap<Handle, Arc<OpenFile>>>,
     folders: Mutex<HashMap<Handle, Arc<OpenFolder>>>,
@@ -272,6 +277,7 @@ impl View {
             device: conflict::device_name(),
             unchecked: Mutex::default(),
             rejected: OnceLock::new(),
+            moves: OnceLock::new(),
             tree: Mutex::new(Tree::new(Node::root(Stands::Directory { located, policy }))),
             files: Mutex::default(),
             folders: Mutex::default(),
