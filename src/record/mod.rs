@@ -31,6 +31,7 @@ mod names;
 mod shards;
 mod history;
 mod overtaken;
+mod waiting;
 
 use std::collections::HashMap;
 use std::fmt;

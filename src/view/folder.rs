@@ -208,9 +208,8 @@ impl View {
             done => done,
         };
         if done.is_err() {
-            for (located, spot) in unchecked {
-                self.check_later(spot.parent, &spot.name, located);
-            }
+            let unchecked = unchecked.into_iter().map(|u| (u.0.record, u));
+            locked(&self.unchecked).extend(unchecked);
         }
         done
     }

@@ -20,6 +20,7 @@ mod plan;
 mod returning;
 mod aside;
 mod conflict;
+mod unchecked;
 mod removal;
 mod entries;
 mod rename;
@@ -236,7 +237,7 @@ pub struct View {
     /// How this workstation is called in the names of conflict copies.
     device: String,
     /// Records that wait in the journal, whose names are looked at once the bucket has them.
-    unchecked: Mutex<HashMap<RecordId, (Located, node::Spot)>>,
+    unchecked: Mutex<HashMap<RecordId, unchecked::Unchecked>>,
     /// Where texts that cannot be committed outlive the mount.
     rejected: OnceLock<Arc<RejectedTexts>>,
     /// Where moves are noted that take two commits.
@@ -270,7 +271,7 @@ impl View {
         let policy = PolicyRef { hash: state.root_policy, patient: None };
         records.names(located, &policy, Duration::ZERO).await?;
         let (invalidations, receiver) = mpsc::unbounded_channel();
-        Ok(Arc::new(Self {
+        let view = Arc::new(Self {
             records,
             options,
             rules: Rules::builtin(),
@@ -284,7 +285,12 @@ impl View {
             next_handle: AtomicU64::new(1),
             invalidations,
             receiver: Mutex::new(Some(receiver)),
-        }))
+        });
+        if let Err(error) = view.check_what_waits().await {
+            tracing::warn!(%error, "it is not known whether all names are still there");
+        }
+        view.records.realm().bucket().send_what_waits();
+        Ok(view)
     }
 
     /// Keeps every text that cannot be committed there from now on, so that its author finds it

@@ -10,6 +10,7 @@
 //! what the bytes mean merges them ([`Bucket::lifted`], [`Bucket::drop_lifted`]).
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -87,6 +88,8 @@ pub(super) struct Journal {
     conflicts_receiver: Mutex<Option<mpsc::UnboundedReceiver<ObjectName>>>,
     /// Whether a write is acknowledged when it is here, or only when the bucket has it.
     is_write_back: bool,
+    /// Whether what an earlier process left is not sent yet, because somebody may look at it.
+    is_held: AtomicBool,
     /// Held by the task that gathers writes.
     gathering: Arc<tokio::sync::Mutex<()>>,
 }
@@ -120,6 +123,7 @@ impl Journal {
     fn open(path: &Path, limit_bytes: u64, is_write_back: bool) -> Result<Self> {
         let (file, entries) = JournalFile::open(path)?;
         let (conflicts, receiver) = mpsc::unbounded_channel();
+        let is_held = AtomicBool::new(!entries.is_empty());
         Ok(Self {
             file,
             queue: Mutex::new(Queue::new(entries)),
@@ -131,6 +135,7 @@ impl Journal {
             conflicts,
             conflicts_receiver: Mutex::new(Some(receiver)),
             is_write_back,
+            is_held,
             gathering: Arc::default(),
         })
     }
@@ -165,8 +170,15 @@ impl Journal {
         Ok(())
     }
 
+    /// Lets what an earlier process left be sent.
+    fn release(&self) {
+        self.is_held.store(false, Ordering::Release);
+        self.wake.notify_one();
+    }
+
     /// Waits until no write to an object is here; whoever wants to write it through does.
     async fn wait_until_sent(&self, name: &ObjectName) -> Result<()> {
+        self.release();
         let mut changes = self.changes.subscribe();
         let wait = async {
             while self.lock().latest(name).is_some() && changes.changed().await.is_ok() {}
@@ -215,7 +227,8 @@ impl Bucket {
     /// background; `is_write_back` acknowledges a write when it is there, otherwise when the bucket
     /// has it, and the file is only emptied of what an earlier mount left.
     ///
-    /// To be called within a runtime.
+    /// What an earlier process left is sent once somebody has looked at it and says so with
+    /// [`Bucket::send_what_waits`], or waits for it. To be called within a runtime.
     ///
     /// # Errors
     /// `Conflict` when another process has the file open; `Integrity` when it is damaged.
@@ -229,6 +242,13 @@ impl Bucket {
         let sender = tokio::spawn(send::run(journal.clone(), self.clone())).abort_handle();
         self.journal = Some(Arc::new(JournalInUse { journal, sender }));
         Ok(self)
+    }
+
+    /// Begins to send what an earlier process left.
+    pub fn send_what_waits(&self) {
+        if let Some(journal) = &self.journal {
+            journal.release();
+        }
     }
 
     /// Counts the writes that wait in the journal at `path`, which no mount has open.
@@ -260,6 +280,22 @@ impl Bucket {
         self.journal.as_ref().is_some_and(|j| j.lock().latest(name).is_some())
     }
 
+    /// Returns the objects of which a change, and not only their making, waits on this workstation.
+    pub fn pending_edits(&self) -> Vec<ObjectName> {
+        self.journal.as_ref().map(|j| j.lock().edited()).unwrap_or_default()
+    }
+
+    /// Returns what the writes to an object that wait here replace in the bucket, when that is
+    /// known.
+    ///
+    /// # Errors
+    /// `Internal` when the journal cannot be read.
+    pub fn pending_base(&self, name: &ObjectName) -> Result<Option<Bytes>> {
+        let Some(journal) = &self.journal else { return Ok(None) };
+        let first = journal.lock().chain(name).first().copied();
+        first.map_or(Ok(None), |first| journal.file.base(first))
+    }
+
     /// Says whether a write is acknowledged when it is in the journal.
     pub fn is_write_back(&self) -> bool {
         self.journal.as_ref().is_some_and(|j| j.is_write_back)
@@ -275,7 +311,7 @@ impl Bucket {
     pub async fn drain_journal(&self, limit: Duration) -> usize {
         let Some(journal) = &self.journal else { return 0 };
         let mut changes = journal.changes.subscribe();
-        journal.wake.notify_one();
+        journal.release();
         let is_away = || self.link.as_ref().is_some_and(|link| link.offline().is_some());
         let wait = async {
             while journal.lock().len() > 0 && !is_away() && changes.changed().await.is_ok() {}

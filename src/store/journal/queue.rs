@@ -200,6 +200,16 @@ impl Queue {
         jobs
     }
 
+    /// Returns the objects of which a write that waits replaces what was there before.
+    pub(super) fn edited(&self) -> Vec<ObjectName> {
+        let replaces = |seq: &u64| {
+            let wanted = self.entry(*seq).map(|entry| &entry.wanted);
+            matches!(wanted, Some(Wanted::Matches(_) | Wanted::Follows))
+        };
+        let edited = self.chains.iter().filter(|(_, chain)| chain.seqs.iter().any(replaces));
+        edited.map(|(name, _)| name.clone()).collect()
+    }
+
     /// Returns the writes to an object, the oldest first.
     pub(super) fn chain(&self, name: &ObjectName) -> Vec<u64> {
         self.chains.get(name).map(|c| c.seqs.iter().copied().collect()).unwrap_or_default()
