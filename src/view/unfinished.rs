@@ -287,7 +287,7 @@ impl View {
         }
         let one = self.see(one.located, one_policy, Duration::ZERO).await?;
         let other = self.see(other.located, other_policy, Duration::ZERO).await?;
-        if one.size_bytes() != other.size_bytes() {
+        if self.size_bytes(&one).await? != self.size_bytes(&other).await? {
             return Ok(false);
         }
         is_same(&self.text_seen(&one).await?, &self.text_seen(&other).await?)
