@@ -60,6 +60,7 @@ macro_rules! formats {
 
 formats! {
     2 FhirJson fhir::Fhir, "A FHIR bundle or resource in JSON.";
+    3 FhirNdjson fhir::Ndjson, "FHIR resources in JSON, one per line.";
     1 Json json::Json, "A JSON object by its top-level keys.";
     0 Opaque opaque::Opaque, "One section with the bytes as they are.";
 }
@@ -97,7 +98,7 @@ pub fn take_apart(bytes: &[u8], name: &str, rules: &Rules) -> (FormatId, Section
     let cut = |format: &FormatId| {
         let adapter = format.adapter();
         let tree = Some(adapter).filter(|a| a.may_be_named(name))?.parse(bytes, rules)?;
-        (!tree.repeated).then(|| (*format, split_tree(&tree, rules)))
+        (!tree.repeated && adapter.may_begin(&tree)).then(|| (*format, split_tree(&tree, rules)))
     };
     FormatId::ALL.iter().find_map(cut).unwrap_or_else(|| (FormatId::Opaque, opaque(bytes)))
 }
