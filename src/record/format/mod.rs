@@ -5,6 +5,7 @@
 //! [`FormatId`], its structure (see `tree`) and its glue (see `join`).
 
 mod adapter;
+mod cda;
 mod combine;
 mod fhir;
 mod join;
@@ -59,6 +60,7 @@ macro_rules! formats {
 }
 
 formats! {
+    5 Cda cda::Cda, "A CDA document in XML.";
     2 FhirJson fhir::Fhir, "A FHIR bundle or resource in JSON.";
     3 FhirNdjson fhir::Ndjson, "FHIR resources in JSON, one per line.";
     1 Json json::Json, "A JSON object by its top-level keys.";
