@@ -6,6 +6,7 @@
 
 mod adapter;
 mod combine;
+mod dicom;
 mod fhir;
 mod join;
 mod json;
@@ -59,6 +60,7 @@ macro_rules! formats {
 }
 
 formats! {
+    7 Dicom dicom::Dicom, "A DICOM file by the attributes of its data set.";
     2 FhirJson fhir::Fhir, "A FHIR bundle or resource in JSON.";
     1 Json json::Json, "A JSON object by its top-level keys.";
     0 Opaque opaque::Opaque, "One section with the bytes as they are.";
@@ -158,9 +160,10 @@ fn split_tree(tree: &Tree<'_>, rules: &Rules) -> Sections {
     let mut sections = Sections::new();
     for (node, slot) in tree.nodes.iter().zip(slots) {
         let rank = ranks.get_mut(&node.container).and_then(Iterator::next);
+        let rank = rank.expect("a rank was made for every node of the container");
         let item = Item {
             container: node.container,
-            rank: rank.expect("a rank was made for every node of the container"),
+            rank: node.rank.clone().unwrap_or(rank),
             bytes: tree.bytes(node),
             role: Tree::role(node),
         };
