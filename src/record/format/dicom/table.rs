@@ -33,7 +33,7 @@ const FRAME: &[(u32, u32)] = &[
     (0x0028_1040, 0x0028_1041), // PixelIntensityRelationship and its sign
     (0x0028_1052, 0x0028_1054), // RescaleIntercept, RescaleSlope, RescaleType
     (0x0028_1101, 0x0028_1103), // descriptors of the palette
-    (0x0028_1201, 0x0028_1203), // the palette
+    (0x0028_1201, 0x0028_1223), // the palette
     (0x0028_2110, 0x0028_2114), // LossyImageCompression, its ratio and method
     (0x0040_a040, 0x0040_a040), // ValueType
     (0x0040_a050, 0x0040_a050), // ContinuityOfContent
@@ -41,6 +41,7 @@ const FRAME: &[(u32, u32)] = &[
     (0x0040_a493, 0x0040_a493), // VerificationFlag
     (0x0040_a504, 0x0040_a504), // ContentTemplateSequence
     (0x0042_0012, 0x0042_0012), // MIMETypeOfEncapsulatedDocument
+    (0x2050_0020, 0x2050_0020), // PresentationLUTShape
     (0x300a_000c, 0x300a_000c), // RTPlanGeometry
     (0x300e_0002, 0x300e_0002), // ApprovalStatus
 ];
@@ -55,10 +56,12 @@ const STAYING: &[(u32, Slot)] = &[
     (0x0008_0070, Slot::DEVICES),      // Manufacturer
     (0x0008_0090, Slot::DIRECTORY),    // ReferringPhysicianName
     (0x0008_1111, Slot::PROCEDURES),   // ReferencedPerformedProcedureStepSequence
+    (0x0008_1070, Slot::DIRECTORY),    // OperatorsName
     (0x0010_0010, Slot::DEMOGRAPHICS), // PatientName
     (0x0010_0020, Slot::IDENTIFIERS),  // PatientID
     (0x0010_0030, Slot::DEMOGRAPHICS), // PatientBirthDate
     (0x0010_0040, Slot::DEMOGRAPHICS), // PatientSex
+    (0x0018_0015, Slot::IMAGING),      // BodyPartExamined
     (0x0018_0022, Slot::IMAGING),      // ScanOptions
     (0x0018_0023, Slot::IMAGING),      // MRAcquisitionType
     (0x0018_0050, Slot::IMAGING),      // SliceThickness
@@ -101,7 +104,7 @@ const SPANS: &[(u32, u32, Slot)] = &[
     (0x0008_0051, 0x0008_0051, Slot::IDENTIFIERS), // IssuerOfAccessionNumberSequence
     (0x0008_0061, 0x0008_0063, Slot::ENCOUNTERS), // ModalitiesInStudy
     (0x0008_0080, 0x0008_009d, Slot::DIRECTORY),  // institution and physicians
-    (0x0008_0104, 0x0008_0123, Slot::FRAME),      // inside coded entries
+    (0x0008_0100, 0x0008_0123, Slot::FRAME),      // inside coded entries
     (0x0008_1010, 0x0008_1010, Slot::DEVICES),    // StationName
     (0x0008_1030, 0x0008_1030, Slot::ENCOUNTERS), // StudyDescription
     (0x0008_1032, 0x0008_1032, Slot::PROCEDURES), // ProcedureCodeSequence
@@ -114,6 +117,7 @@ const SPANS: &[(u32, u32, Slot)] = &[
     (0x0008_1120, 0x0008_1120, Slot::IDENTIFIERS), // ReferencedPatientSequence
     (0x0008_1125, 0x0008_1125, Slot::ENCOUNTERS), // ReferencedVisitSequence
     (0x0008_1130, 0x0008_2fff, Slot::IMAGING),    // references, derivation, anatomy
+    (0x0008_3001, 0x0008_3012, Slot::IMAGING),    // series and irradiation events
     (0x0008_9000, 0x0008_9fff, Slot::IMAGING),    // enhanced images
     (0x0010_0021, 0x0010_0028, Slot::IDENTIFIERS), // issuer and kind of the patient's number
     (0x0010_0032, 0x0010_0049, Slot::DEMOGRAPHICS),
