@@ -322,6 +322,41 @@ async fn what_was_removed_before_its_edit_came_out_of_the_journal_comes_back() {
     assert_eq!(site.seen("doctor", "/a.json").await.as_deref(), Some(r#"{"labs": 2}"#));
 }
 
+// What is to be looked at once the bucket has an edit outlives the daemon.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_removed_while_its_edit_waited_over_a_crash_comes_back() {
+    let site = Site::new().await;
+    let one = site.station("doctor", "one").await;
+    for name in ["/a.json", "/removed.json", "/moved.json", "/over.json", "/under.json"] {
+        one.write(name, r#"{"labs": 1}"#).await;
+    }
+    one.drain().await;
+    let credential = site.realm.credential("doctor", USERS[0].1).await.to_bytes();
+    let two = site.station_of(&credential, "two").await;
+    for name in ["/a.json", "/removed.json", "/moved.json", "/over.json", "/under.json"] {
+        assert_eq!(two.read(name).await.as_deref(), Some(r#"{"labs": 1}"#));
+    }
+    site.server.set_away(true);
+    for name in ["/a.json", "/removed.json", "/moved.json", "/over.json", "/under.json"] {
+        two.write(name, r#"{"labs": 2}"#).await;
+    }
+    two.view.unlink(Ino::ROOT, b"removed.json").await.unwrap();
+    two.rename("moved.json", "here.json").await;
+    two.rename("over.json", "under.json").await;
+    two.crash().await;
+    site.server.set_away(false);
+    one.view.unlink(Ino::ROOT, b"a.json").await.unwrap();
+    one.drain().await;
+    assert_eq!(site.seen("doctor", "/a.json").await, None);
+    let two = site.station_of(&credential, "two").await;
+    two.drain().await;
+    assert_eq!(two.view.drain_journal(HUNG).await, 0);
+    assert_eq!(site.names("/").await, ["a.json", "here.json", "under.json"]);
+    for name in ["/a.json", "/here.json", "/under.json"] {
+        assert_eq!(site.seen("doctor", name).await.as_deref(), Some(r#"{"labs": 2}"#), "{name}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_was_removed_before_its_file_came_out_of_the_journal_comes_back() {
     let site = Site::new().await;

@@ -166,3 +166,73 @@ async fn who_may_not_change_names_leaves_a_file_opaque() {
     assert_eq!(read(&*drive(&realm, "doctor").await, "/note.txt").await, text);
     assert_eq!(names(&pharmacist).await, ["note.txt"]);
 }
+
+/// A folder with a record in it, of which two workstations of the doctor know, and the owner's.
+async fn ward(realm: &TestRealm) -> [Arc<View>; 3] {
+    let doctor = drive(realm, "doctor").await;
+    let ward = doctor.make_dir(ROOT, b"ward", 0o700).await.unwrap().ino;
+    doctor.write_path(ward, b"r.json", PLAIN.as_bytes()).await.unwrap();
+    let other = drive(realm, "doctor").await;
+    assert_eq!(read(&other, "/ward/r.json").await, PLAIN);
+    [drive(realm, "ana").await, doctor, other]
+}
+
+async fn set_policy(owner: &View, text: &str) {
+    let ward = owner.resolve("/ward").await.unwrap().ino;
+    owner.set_policy(ward, text).await.unwrap();
+}
+
+async fn save_in_ward(view: &View, text: &str) -> Result<()> {
+    let ward = view.resolve("/ward").await.unwrap().ino;
+    view.write_path(ward, b"r.json", text.as_bytes()).await.map(|_| ())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_know_of_a_new_policy_saves_under_it() {
+    let realm = TestRealm::found(Bucket::memory()).await;
+    let [ana, doctor, other] = ward(&realm).await;
+    let policy = support::POLICY.replace("pharmacist@board or ", "");
+    assert_ne!(policy, support::POLICY);
+    set_policy(&ana, &policy).await;
+    save_in_ward(&doctor, &PLAIN.replace("\"b\"", "\"new\"")).await.unwrap();
+    assert!(read(&*drive(&realm, "ana").await, "/ward/r.json").await.contains("new"));
+
+    // The version that he knows is older than the policy, and somebody changed it since.
+    save_in_ward(&other, &PLAIN.replace("\"a\"", "\"other\"")).await.unwrap();
+    let fresh = drive(&realm, "ana").await;
+    let all = read(&fresh, "/ward/r.json").await;
+    assert!(all.contains("new") && all.contains("other"), "{all}");
+    let ino = doctor.resolve("/ward/r.json").await.unwrap().ino;
+    assert_eq!(
+        doctor.policy_of(ino).unwrap(),
+        fresh.policy_of(fresh.resolve("/ward/r.json").await.unwrap().ino).unwrap()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_know_that_he_may_write_no_more_is_refused() {
+    let realm = TestRealm::found(Bucket::memory()).await;
+    let [ana, doctor, other] = ward(&realm).await;
+    let closed: Vec<String> =
+        support::POLICY
+            .lines()
+            .map(|l| {
+                if l.starts_with("write") {
+                    "write = \"owner@ana\"".to_owned()
+                } else {
+                    l.to_owned()
+                }
+            })
+            .collect();
+    set_policy(&ana, &closed.join("\n")).await;
+    for view in [&doctor, &other] {
+        let e = save_in_ward(view, &PLAIN.replace("\"b\"", "\"new\"")).await.unwrap_err();
+        assert_eq!(e.kind(), Kind::Denied, "{e}");
+    }
+    assert_eq!(read(&*drive(&realm, "ana").await, "/ward/r.json").await, PLAIN);
+    // Its time is a right to write, too.
+    let ino = other.resolve("/ward/r.json").await.unwrap().ino;
+    let mtime = chartfs::view::Time { unix_s: 1, ns: 0 };
+    let change = SetAttr { mtime: Some(mtime), ..SetAttr::default() };
+    assert_eq!(other.set_attr(ino, None, change).await.unwrap_err().kind(), Kind::Denied);
+}

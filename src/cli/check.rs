@@ -1,5 +1,7 @@
 //! `chartfs check`.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use indicatif::ProgressBar;
 use serde::Serialize;
@@ -9,12 +11,17 @@ use super::report::{Exit, Outcome, printable};
 use super::session::{Session, block_on};
 use crate::error::{Kind, Result};
 use crate::realm::Realm;
-use crate::record::check::{Finding, Report, check_bucket};
+use crate::record::check::{FINDINGS_MAX, Finding, Report, check_bucket};
+
+/// Of more notes of one text only their number is told.
+const NOTES_TOLD_MAX: u64 = 3;
 
 /// Verify the whole bucket, without any key
 ///
 /// Every object is read and proven as a reader would prove it: signatures, hashes, names, limits,
-/// who was entitled. The exit status is 15 when something is damaged or forged.
+/// who was entitled. The exit status is 15 when something is damaged or forged, and every such
+/// object has a line. What is not wrong is a note: what an interrupted write left, and versions that
+/// were never kept. Of many equal notes one line says how many there are; --json lists them.
 #[derive(Args, Debug)]
 pub(super) struct CheckArgs {
     /// The bucket
@@ -27,7 +34,7 @@ pub(super) struct CheckArgs {
 #[derive(Serialize)]
 struct ReportJson {
     ok: bool,
-    objects: std::collections::BTreeMap<String, u64>,
+    objects: BTreeMap<String, u64>,
     damaged: Vec<FindingJson>,
     notes: Vec<FindingJson>,
     not_listed: u64,
@@ -55,21 +62,39 @@ pub(super) fn run(args: &CheckArgs, session: &Session) -> Outcome {
         out.json(&json)?;
         return Ok(exit);
     }
-    for (tone, word, findings) in
-        [(Tone::Bad, "damaged", &json.damaged), (Tone::Warning, "note", &json.notes)]
-    {
-        for f in findings {
-            let because = f.because.as_deref().map_or(String::new(), |b| format!(": {b}"));
-            let text = printable(&format!("{}: {}{because}", f.object, f.what));
-            out.line(format_args!("{}: {text}", out.tone(tone, word)))?;
-        }
+    for f in &json.damaged {
+        out.line(format_args!("{}: {}", out.tone(Tone::Bad, "damaged"), line_of(f)))?;
     }
-    if json.not_listed > 0 {
-        out.line(format_args!("{} more", json.not_listed))?;
+    for note in notes(&json.notes, &report.noted) {
+        out.line(format_args!("{}: {note}", out.tone(Tone::Warning, "note")))?;
+    }
+    let damaged = json.damaged.len();
+    if damaged == FINDINGS_MAX {
+        out.line("there may be more damage: repair this first")?;
     }
     let objects: u64 = json.objects.values().sum();
-    out.line(format_args!("{objects} objects, {} damaged", json.damaged.len()))?;
+    out.line(format_args!("{objects} objects, {damaged} damaged"))?;
     Ok(exit)
+}
+
+fn line_of(f: &FindingJson) -> String {
+    let because = f.because.as_deref().map_or(String::new(), |b| format!(": {b}"));
+    printable(&format!("{}: {}{because}", f.object, f.what))
+}
+
+/// Tells each note, or of many equal ones how many there are and one of them.
+fn notes(listed: &[FindingJson], counts: &BTreeMap<String, u64>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (what, count) in counts {
+        let mut equal = listed.iter().filter(|f| f.what == *what);
+        if *count <= NOTES_TOLD_MAX {
+            lines.extend(equal.map(line_of));
+        } else {
+            let one = equal.next().map_or(String::new(), line_of);
+            lines.push(format!("{count} objects like {one}"));
+        }
+    }
+    lines
 }
 
 /// The one place that calls the check.
@@ -106,4 +131,27 @@ fn snake(name: &str) -> String {
         out.push(c.to_ascii_lowercase());
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_many_equal_notes_one_line_says_how_many() {
+        let note = |object: &str, what: &str| FindingJson {
+            object: object.to_owned(),
+            what: what.to_owned(),
+            because: Some("why".to_owned()),
+        };
+        let mut listed: Vec<_> = (0..5).map(|i| note(&format!("h/{i}"), "gap")).collect();
+        listed.push(note("b/1", "left"));
+        let mut counts = BTreeMap::from([("gap".to_owned(), 5), ("left".to_owned(), 1)]);
+        assert_eq!(notes(&listed, &counts), ["5 objects like h/0: gap: why", "b/1: left: why"]);
+        // Those that are only counted count.
+        counts.insert("gap".to_owned(), 20_000);
+        assert_eq!(notes(&listed, &counts)[0], "20000 objects like h/0: gap: why");
+        assert_eq!(notes(&listed[..3], &[("gap".to_owned(), 3)].into()).len(), 3);
+        assert!(notes(&[], &BTreeMap::new()).is_empty());
+    }
 }

@@ -1,11 +1,9 @@
 //! `chartfs doctor`: is this machine fit for a mount, and what will not work tomorrow?
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
-use std::time::Duration;
 
 use clap::Args;
+use nix::errno::Errno;
 use serde::Serialize;
 
 use super::date::format_unix_s;
@@ -15,6 +13,7 @@ use super::secrets::{self, PassphraseArgs};
 use super::session::{Session, block_on};
 use super::user::grants_of;
 use crate::clock::now_unix_s;
+use crate::daemon::{self, Answer};
 use crate::error::{Error, Kind, Result};
 use crate::realm::Realm;
 
@@ -24,11 +23,8 @@ const EXPIRY_WARNING_S: i64 = 7 * 86_400;
 const CLOCK_LEEWAY_S: i64 = 300;
 /// The day on which this check was written: no clock is right that shows an earlier one.
 const EARLIEST_UNIX_S: i64 = 1_790_000_000;
-/// How long a mount may take to answer.
-const MOUNT_ANSWER_LIMIT: Duration = Duration::from_secs(2);
 const FUSE_DEVICE: &str = "/dev/fuse";
 const FUSE_CONFIG: &str = "/etc/fuse.conf";
-const MOUNT_TABLE: &str = "/proc/self/mountinfo";
 
 /// Look for what would keep a mount from working
 ///
@@ -86,7 +82,7 @@ impl Finding {
 pub(super) fn run(args: &DoctorArgs, session: &Session) -> Outcome {
     let mut found = vec![fuse_device(), fuse_helper(session)];
     found.extend(fuse_config(std::fs::read_to_string(FUSE_CONFIG).ok().as_deref()));
-    found.extend(mounts(&std::fs::read(MOUNT_TABLE).unwrap_or_default()));
+    found.extend(mounts());
     let mut pin = None;
     if args.credential.is_some() || session.settings.credential.is_some() {
         let path = session.credential_file(args.credential.as_deref())?;
@@ -167,59 +163,28 @@ fn fuse_config(text: Option<&str>) -> Option<Finding> {
     })
 }
 
-/// Returns the mount points of chartfs in a mount table.
-fn own_mounts(table: &[u8]) -> Vec<PathBuf> {
-    let point = |line: &[u8]| {
-        let fields: Vec<&[u8]> = line.split(|b| *b == b' ').collect();
-        let separator = fields.iter().position(|f| *f == b"-")?;
-        let is_ours = fields.get(separator + 1).is_some_and(|t| *t == b"fuse.chartfs");
-        let point = unescape(fields.get(4)?);
-        is_ours.then(|| PathBuf::from(std::ffi::OsStr::from_bytes(&point)))
-    };
-    table.split(|b| *b == b'\n').filter_map(point).collect()
-}
-
-/// Undoes the octal escapes of a mount table.
-fn unescape(field: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(field.len());
-    let mut rest = field;
-    while let Some((first, tail)) = rest.split_first() {
-        let octal = tail
-            .get(..3)
-            .filter(|d| *first == b'\\' && d.iter().all(|b| (b'0'..=b'7').contains(b)));
-        if let Some(digits) = octal {
-            out.push(digits.iter().fold(0u8, |n, d| n.wrapping_mul(8) + (d - b'0')));
-            rest = &tail[3..];
-        } else {
-            out.push(*first);
-            rest = tail;
-        }
+fn mounts() -> Vec<Finding> {
+    match daemon::mounts() {
+        Ok(points) => points.iter().map(|point| mount(point)).collect(),
+        Err(e) => vec![Finding::of_error(Verdict::Warn, "mount", &e)],
     }
-    out
 }
 
-fn mounts(table: &[u8]) -> Vec<Finding> {
-    own_mounts(table).into_iter().map(|point| mount(&point)).collect()
-}
-
-/// Asks a mount for its numbers, from a thread that is left behind when it hangs.
+/// Asks a mount how it does.
 fn mount(point: &Path) -> Finding {
-    let (tell, told) = mpsc::channel();
-    let asked = point.to_owned();
-    std::thread::spawn(move || {
-        let _ = tell.send(nix::sys::statvfs::statvfs(&asked).map(|_| ()));
-    });
     let shown = point.display();
-    let remedy = format!("chartfs umount {shown}");
-    match told.recv_timeout(MOUNT_ANSWER_LIMIT) {
-        Ok(Ok(())) => Finding::new(Verdict::Ok, "mount", format!("{shown} answers")),
-        Ok(Err(nix::errno::Errno::ENOTCONN)) => {
-            Finding::new(Verdict::Fail, "mount", format!("{shown} is dead")).hint(remedy)
+    let bad = |verdict, text: &str| Finding::new(verdict, "mount", format!("{shown} {text}"));
+    match daemon::ask(point) {
+        Ok(Answer::Text(_) | Answer::Refused(Errno::ENODATA | Errno::EOPNOTSUPP)) => {
+            bad(Verdict::Ok, "answers")
         }
-        Ok(Err(e)) => Finding::new(Verdict::Warn, "mount", format!("{shown}: {}", e.desc())),
-        Err(_) => {
-            Finding::new(Verdict::Fail, "mount", format!("{shown} does not answer")).hint(remedy)
-        }
+        Ok(Answer::Refused(e)) => bad(Verdict::Warn, &format!("refuses: {}", e.desc())),
+        Ok(Answer::Dead) => bad(Verdict::Fail, "is dead").hint(format!("chartfs umount {shown}")),
+        Ok(Answer::Stopped(pid)) => bad(Verdict::Fail, "does not answer: its daemon is stopped")
+            .hint(format!("kill -CONT {pid}")),
+        Ok(Answer::Silent) => bad(Verdict::Fail, "does not answer")
+            .hint(format!("wait; or end it: chartfs umount --force {shown}")),
+        Err(e) => Finding::of_error(Verdict::Warn, "mount", &e),
     }
 }
 
@@ -301,18 +266,6 @@ async fn bucket(
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn own_mounts_are_found_in_the_table_with_odd_names() {
-        let table = b"36 35 0:50 / /mnt/a\\040b rw - fuse.chartfs file:///x rw\n\
-                      37 35 0:51 / /mnt/c rw,nosuid shared:1 - fuse.other x rw\n\
-                      38 35 0:52 / /mnt/d rw shared:2 master:1 - fuse.chartfs s3://b rw\n\n\
-                      torn line - fuse.chartfs";
-        let points = own_mounts(table);
-        assert_eq!(points, [PathBuf::from("/mnt/a b"), PathBuf::from("/mnt/d")]);
-        assert_eq!(unescape(b"\\134\\04x\\"), b"\\\\04x\\");
-        assert_eq!(unescape(b"\\777"), [0xff]);
-    }
 
     #[test]
     fn a_clock_behind_what_was_signed_is_wrong() {

@@ -19,7 +19,7 @@ use crate::realm::Realm;
 use crate::record::Records;
 use crate::record::marks::Marks;
 use crate::store::{Bucket, Location};
-use crate::view::{Access, Ino, View, ViewOptions};
+use crate::view::{Access, Ino, Moves, View, ViewOptions};
 
 /// How many commands of one user may work on one realm at a time.
 const COMMANDS_MAX: usize = 16;
@@ -118,6 +118,12 @@ async fn open_bucket(
         bucket = bucket.with_journal(&journal, settings.journal_bytes, is_write_back)?;
     }
     Ok(bucket)
+}
+
+/// Opens the notes of moves under way, of a mount that holds its marks.
+pub(super) fn open_moves(session: &Session, keyring: Arc<Keyring>) -> Result<Moves> {
+    let (realm, user) = (hex(&keyring.realm_genesis()[..16]), hex(&keyring.gid().0[..16]));
+    Moves::open(session.settings.moves_dir(&realm, &user)?, keyring)
 }
 
 async fn open_mount_marks(session: &Session, credential: &Credential) -> Result<Marks> {

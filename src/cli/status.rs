@@ -13,6 +13,10 @@ use crate::daemon::{self, Status};
 use crate::error::{Error, Kind};
 
 /// Tell how mounted drives do: whether the bucket is reached, and what it does not have yet
+///
+/// A drive that does not answer within 5 seconds is told, and so is one whose daemon is stopped or
+/// dead; the exit status is that of a mount point that cannot be used then. The command never
+/// waits for a drive longer than that.
 #[derive(Args, Debug)]
 pub(super) struct StatusArgs {
     /// The mount points; all drives of this machine when none is given
@@ -61,7 +65,7 @@ pub(super) fn run(args: &StatusArgs, session: &Session) -> Outcome {
 fn row(out: &Out, asked: &StatusJson) -> Vec<String> {
     let point = printable(&asked.point);
     let Some(s) = &asked.status else {
-        return vec![point, out.tone(Tone::Bad, "dead")];
+        return vec![point, out.tone(Tone::Bad, "no answer")];
     };
     let reach =
         if s.online { out.tone(Tone::Good, "online") } else { out.tone(Tone::Warning, "off-line") };

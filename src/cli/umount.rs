@@ -16,8 +16,13 @@ const WAIT_LIMIT: Duration = Duration::from_secs(180);
 /// Unmount a drive
 ///
 /// Everything written is committed first, by the mount itself; the command waits until that is
-/// done. What the bucket does not answer to stays in the journal, and the command says so. A dead
-/// mount is cleared.
+/// done, for 180 seconds at most. What the bucket does not answer to stays in the journal, and the
+/// command says so.
+///
+/// It never waits for ever: within 20 seconds the drive is off, or the command says why not. A drive
+/// whose daemon is dead is taken off; programs that hung in it get an error (ENOTCONN). One whose
+/// daemon is stopped, or does not answer for 5 seconds, stays, for the daemon may still have what
+/// programs wrote: let it go on (kill -CONT), or use --force.
 #[derive(Args, Debug)]
 pub(super) struct UmountArgs {
     /// The mount point
@@ -26,11 +31,19 @@ pub(super) struct UmountArgs {
     /// Take it out of the tree of files at once, even when programs have files open there
     #[arg(short = 'z', long)]
     lazy: bool,
+    /// Take it off whatever its daemon does: programs that wait for it get an error. A daemon that
+    /// lives commits what it has and ends, but is not waited for
+    #[arg(short, long, conflicts_with = "lazy")]
+    force: bool,
 }
 
 pub(super) fn run(args: &UmountArgs) -> Outcome {
     let mut left = 0;
     for point in &args.points {
+        if args.force {
+            daemon::umount_by_force(point)?;
+            continue;
+        }
         // A dead mount, or one of an unknown version, says nothing.
         let status = daemon::status(point).ok();
         daemon::umount(point, args.lazy)?;

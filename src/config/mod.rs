@@ -199,6 +199,17 @@ impl Settings {
         Ok(self.state_of(realm, user)?.join("mount.journal"))
     }
 
+    /// Returns the folder of what a mount of one realm by one user notes of moves under way, which
+    /// then exists.
+    ///
+    /// # Errors
+    /// What the system says when the folder cannot be made.
+    pub fn moves_dir(&self, realm: &str, user: &str) -> Result<PathBuf> {
+        let folder = self.state_of(realm, user)?.join("moves");
+        secret_file::create_private_dir(&folder)?;
+        Ok(folder)
+    }
+
     /// Returns the file of sealed objects that a mount of one realm by one user keeps.
     ///
     /// # Errors

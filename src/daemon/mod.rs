@@ -4,7 +4,7 @@
 //! process of its own and keeps the caller waiting until the mount works. [`stop_on_signals`]
 //! lets TERM and INT ask for the end; [`umount`] does so from another process.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +22,9 @@ mod status;
 mod stop;
 mod threads;
 
-pub use crate::fuse::{LOG_LIMIT, MountOptions, check_point, mounts, umount};
+pub use crate::fuse::{
+    Answer, LOG_LIMIT, MountOptions, ask, check_point, clear_dead, mounts, umount, umount_by_force,
+};
 pub use crate::view::Status;
 pub use background::{Ready, background};
 pub use process::harden;
@@ -62,23 +64,13 @@ pub fn serve(mount: Mount, runtime: &Runtime, stop: &Stop, ready: impl FnOnce())
     let _tidier = threads::Tidier::start(&view, runtime);
     let _merger = threads::Merger::start(&view, runtime);
     let mut service = Service::start(session, mounted, view, options, runtime)?;
-    if let Err(e) = check_answers(service.mounted.point()) {
+    if let Err(e) = service.mounted.check_answers() {
         runtime.block_on(service.force_off());
         return Err(e);
     }
     ready();
     tell_manager(&[NotifyState::Ready, NotifyState::Status("serving")]);
     runtime.block_on(service.run(stop))
-}
-
-/// Asks for the file system's numbers through the kernel, which nobody but us answers.
-fn check_answers(point: Option<&Path>) -> Result<()> {
-    let Some(point) = point else {
-        return Ok(());
-    };
-    nix::sys::statvfs::statvfs(point).map(|_| ()).map_err(|e| {
-        Error::new(Kind::MountPoint, "the new mount does not answer").because(e.desc())
-    })
 }
 
 /// Tells systemd, when it started us, how far we are; its absence is no failure.

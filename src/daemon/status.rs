@@ -3,35 +3,41 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use rustix::io::Errno;
+use nix::errno::Errno;
 
 use crate::error::{Error, Kind, Result};
+use crate::fuse::{self, Answer};
 use crate::view::Status;
 
-/// The attribute of the root that says it.
-const STATUS: &str = "user.chartfs.status";
-/// The longest answer.
-const STATUS_LEN_MAX_BYTES: usize = 16 << 10;
 /// How often a process is looked at that is about to end.
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Asks the drive that is mounted at `point` how it does.
+/// Asks the drive that is mounted at `point` how it does. Returns within seconds, whatever its
+/// daemon does.
 ///
 /// # Errors
-/// `MountPoint` when no drive is mounted there, or nobody answers for it any more.
+/// `MountPoint` when no drive is mounted there, or nobody answers for it.
 pub fn status(point: &Path) -> Result<Status> {
-    let mut buffer = vec![0; STATUS_LEN_MAX_BYTES];
+    let shown = point.display();
     let refused = |why: &str| {
-        Error::new(Kind::MountPoint, format!("{} does not say how it does", point.display()))
+        Error::new(Kind::MountPoint, format!("{shown} does not say how it does"))
             .because(why.to_owned())
     };
-    let len = rustix::fs::getxattr(point, STATUS, buffer.as_mut_slice()).map_err(|e| match e {
-        Errno::NODATA | Errno::OPNOTSUPP => refused("it is not the root of a chartfs drive"),
-        Errno::NOTCONN => refused("the daemon behind it is dead")
-            .hint(format!("clear it: chartfs umount {}", point.display())),
-        e => refused(&e.to_string()),
-    })?;
-    serde_json::from_slice(&buffer[..len]).map_err(|e| refused(&e.to_string()))
+    match fuse::ask(point)? {
+        Answer::Text(text) => serde_json::from_slice(&text).map_err(|e| refused(&e.to_string())),
+        Answer::Refused(Errno::ENODATA | Errno::EOPNOTSUPP) => {
+            Err(refused("it is not the root of a chartfs drive"))
+        }
+        Answer::Refused(e) => Err(refused(e.desc())),
+        Answer::Dead => Err(refused("the daemon behind it is dead")
+            .hint(format!("clear it: chartfs umount {shown}"))),
+        Answer::Stopped(pid) => {
+            Err(refused(&format!("it does not answer: process {pid}, which serves it, is stopped"))
+                .hint(format!("let it go on: kill -CONT {pid}")))
+        }
+        Answer::Silent => Err(refused("it does not answer")
+            .hint(format!("wait; or end it: chartfs umount --force {shown}"))),
+    }
 }
 
 /// Waits until a process has ended; `false` when it still runs after `limit`.

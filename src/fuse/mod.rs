@@ -22,14 +22,17 @@ mod reply;
 mod session;
 mod mount;
 mod point;
+mod answer;
+mod child;
 mod unmount;
 mod descriptor;
 
+pub use answer::{Answer, ask};
 pub use mount::{MountOptions, Mounted, mount};
 pub use point::{check_point, mounts};
 pub(crate) use session::DISPATCHER_THREAD;
 pub use session::{Gate, Notifier, Session};
-pub use unmount::{Unmounted, umount};
+pub use unmount::{Unmounted, clear_dead, umount, umount_by_force};
 
 /// What the log filter must contain whatever else it says: fuser writes the names of files, which
 /// are names of patients, at its debug level.

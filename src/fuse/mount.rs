@@ -17,8 +17,9 @@ use nix::mount::MsFlags;
 use tokio::runtime::Handle as Runtime;
 use tokio::sync::mpsc::unbounded_channel;
 
+use super::answer::Plate;
 use super::point::{self, FS_TYPE};
-use super::{Adapter, Session, descriptor};
+use super::{Adapter, Session, child, descriptor};
 use crate::error::{Error, Kind, Result};
 use crate::view::View;
 
@@ -69,6 +70,8 @@ pub struct Mounted {
     pub(super) point: Option<PathBuf>,
     /// `major:minor`, so that an unmount never hits a file system that came later.
     pub(super) device: String,
+    /// Lets others find this process while it does not answer.
+    pub(super) _plate: Plate,
 }
 
 impl Mounted {
@@ -76,7 +79,27 @@ impl Mounted {
     pub fn point(&self) -> Option<&Path> {
         self.point.as_deref()
     }
+
+    /// Makes sure that the file system answers.
+    ///
+    /// # Errors
+    /// `MountPoint` when it does not.
+    pub fn check_answers(&self) -> Result<()> {
+        let Some(point) = &self.point else {
+            return Ok(());
+        };
+        let silent = || Error::new(Kind::MountPoint, "the new mount does not answer");
+        // Asked by this process itself, a KILL at this moment would not end it.
+        match child::numbers(point, FIRST_ANSWER_LIMIT)? {
+            Some(Ok(_)) => Ok(()),
+            Some(Err(e)) => Err(silent().because(e.desc())),
+            None => Err(silent().because("it took too long")),
+        }
+    }
 }
+
+/// How long a new mount may take to answer.
+const FIRST_ANSWER_LIMIT: Duration = Duration::from_secs(60);
 
 /// Mounts `view` on `point`. Requests wait until [`Session::run`] answers them.
 ///
@@ -100,13 +123,15 @@ pub fn mount(
         // kernel names root as owner then.
         let device = descriptor::inherited(number)?;
         let session = Session::start(adapter, device, SessionACL::RootAndOwner, late_changes)?;
-        return Ok((session, Mounted { point: None, device: String::new() }));
+        let mounted = Mounted { point: None, device: String::new(), _plate: Plate::none() };
+        return Ok((session, mounted));
     }
     let source = table_text(source_label);
     let device = attach(&point, &source, options)?;
     let entry = point::mounted_at(&point)?;
-    let mounted =
-        Mounted { device: entry.map(|m| m.device).unwrap_or_default(), point: Some(point) };
+    let device_number = entry.map(|m| m.device).unwrap_or_default();
+    let plate = Plate::of(&device_number);
+    let mounted = Mounted { device: device_number, point: Some(point), _plate: plate };
     match Session::start(adapter, device, SessionACL::Owner, late_changes) {
         Ok(session) => Ok((session, mounted)),
         Err(e) => {

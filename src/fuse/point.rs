@@ -1,9 +1,11 @@
 //! Mount points: what is mounted where, and whether a new mount may go there.
 
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
+use super::answer::{self, Answer};
 use crate::error::{Error, Kind, Result};
 
 /// The file system type that `findmnt`, `umount -t` and updatedb see.
@@ -16,6 +18,8 @@ pub(super) struct MountEntry {
     pub(super) fs_type: String,
     /// `major:minor` of the mounted file system; no two live mounts share it.
     pub(super) device: String,
+    /// The user who mounted, of a FUSE file system.
+    pub(super) owner: Option<u32>,
 }
 
 /// Returns what is mounted on top at `point`, an absolute path without links.
@@ -28,7 +32,11 @@ pub(super) fn mounted_at(point: &Path) -> Result<Option<MountEntry>> {
 /// # Errors
 /// `Internal` when the table of mounts cannot be read.
 pub fn mounts() -> Result<Vec<PathBuf>> {
-    Ok(table()?.into_iter().filter(|m| m.fs_type == FS_TYPE).map(|m| m.point).collect())
+    Ok(drives(table()?))
+}
+
+fn drives(table: Vec<MountEntry>) -> Vec<PathBuf> {
+    table.into_iter().filter(|m| m.fs_type == FS_TYPE).map(|m| m.point).collect()
 }
 
 fn table() -> Result<Vec<MountEntry>> {
@@ -37,7 +45,11 @@ fn table() -> Result<Vec<MountEntry>> {
             .because(e)
             .hint("is /proc mounted?")
     })?;
-    Ok(table.split(|b| *b == b'\n').filter_map(entry).collect())
+    Ok(entries(&table))
+}
+
+fn entries(table: &[u8]) -> Vec<MountEntry> {
+    table.split(|b| *b == b'\n').filter_map(entry).collect()
 }
 
 /// Parses a line: id, parent, device, root, point, options, optional fields, `-`, type, …
@@ -45,8 +57,12 @@ fn entry(line: &[u8]) -> Option<MountEntry> {
     let mut fields = line.split(|b| *b == b' ');
     let device = String::from_utf8(fields.nth(2)?.to_vec()).ok()?;
     let point = PathBuf::from(OsString::from_vec(unescaped(fields.nth(1)?)));
-    let fs_type = fields.skip_while(|f| *f != b"-").nth(1)?;
-    Some(MountEntry { point, fs_type: String::from_utf8(fs_type.to_vec()).ok()?, device })
+    let mut rest = fields.skip_while(|f| *f != b"-");
+    let fs_type = String::from_utf8(rest.nth(1)?.to_vec()).ok()?;
+    let mut options = rest.nth(1).unwrap_or_default().split(|b| *b == b',');
+    let owner =
+        options.find_map(|o| str::from_utf8(o.strip_prefix(b"user_id=")?).ok()?.parse().ok());
+    Some(MountEntry { point, fs_type, device, owner })
 }
 
 /// Undoes the octal escapes of blanks and backslashes.
@@ -66,17 +82,41 @@ fn unescaped(field: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Returns the absolute path without links, also of a dead mount, which cannot be looked at.
-pub(super) fn resolved(point: &Path) -> Result<PathBuf> {
-    match point.canonicalize() {
-        Err(e) if e.raw_os_error() == Some(libc::ENOTCONN) => {}
-        other => return other.map_err(|e| unusable(point).because(e)),
+/// How many links a path may have, as for the kernel.
+const LINKS_MAX: usize = 40;
+
+/// Returns the absolute path without links. What is in a drive is taken by its name: whoever asks
+/// a drive may wait for ever.
+pub(super) fn resolved(point: &Path) -> io::Result<PathBuf> {
+    let table = table().map_err(io::Error::other)?;
+    let is_drive =
+        |path: &Path| table.iter().rfind(|m| m.point == path).is_some_and(|m| m.fs_type == FS_TYPE);
+    let names = |path: &Path| path.components().rev().map(|c| c.as_os_str().to_owned()).collect();
+    let mut left: Vec<OsString> = names(&std::path::absolute(point)?);
+    let (mut path, mut links) = (PathBuf::from("/"), 0);
+    while let Some(name) = left.pop() {
+        match name.to_str() {
+            Some("." | "..") => {
+                if name == ".." {
+                    path.pop();
+                }
+                continue;
+            }
+            _ => path.push(name),
+        }
+        if path.ancestors().any(is_drive) || !path.symlink_metadata()?.is_symlink() {
+            continue;
+        }
+        links += 1;
+        if links > LINKS_MAX {
+            return Err(rustix::io::Errno::LOOP.into());
+        }
+        let target = path.read_link()?;
+        path.pop();
+        let mut first: Vec<OsString> = names(&target);
+        left.append(&mut first);
     }
-    let absolute = std::path::absolute(point)?;
-    let (Some(parent), Some(name)) = (absolute.parent(), absolute.file_name()) else {
-        return Err(unusable(point).because("it has no name"));
-    };
-    Ok(parent.canonicalize()?.join(name))
+    Ok(path)
 }
 
 fn unusable(point: &Path) -> Error {
@@ -99,18 +139,13 @@ pub fn check_point(point: &Path, nonempty: bool) -> Result<PathBuf> {
         return Ok(point.to_path_buf());
     }
     check_fuse()?;
-    let metadata = match std::fs::metadata(point) {
-        Ok(metadata) => metadata,
-        Err(e) => return Err(unreachable_point(point, &e)),
-    };
+    let resolved = resolved(point).map_err(|e| unreachable_point(point, &e))?;
+    if let Some(drive) = mounted_at(&resolved)?.filter(|m| m.fs_type == FS_TYPE) {
+        return Err(taken(point, &answer::of(&drive)?));
+    }
+    let metadata = std::fs::metadata(&resolved).map_err(|e| unreachable_point(point, &e))?;
     if !metadata.is_dir() {
         return Err(unusable(point).because("it is not a directory"));
-    }
-    let resolved = resolved(point)?;
-    if mounted_at(&resolved)?.is_some_and(|m| m.fs_type == FS_TYPE) {
-        return Err(unusable(point)
-            .because("chartfs is mounted there already")
-            .hint(format!("unmount it first: chartfs umount {}", point.display())));
     }
     if !nonempty && is_occupied(&resolved, point)? {
         return Err(unusable(point)
@@ -125,11 +160,25 @@ fn is_occupied(resolved: &Path, point: &Path) -> Result<bool> {
     Ok(entries.next().is_some())
 }
 
-fn unreachable_point(point: &Path, error: &std::io::Error) -> Error {
+/// Says why a drive is in the way.
+fn taken(point: &Path, answer: &Answer) -> Error {
+    let (why, what) = match answer {
+        Answer::Text(_) | Answer::Refused(_) => {
+            ("chartfs is mounted there already", "unmount it first")
+        }
+        Answer::Dead => ("a dead mount is in the way", "clear it"),
+        Answer::Stopped(_) | Answer::Silent => {
+            ("chartfs is mounted there already, and does not answer", "see why")
+        }
+    };
+    unusable(point).because(why).hint(format!("{what}: chartfs umount {}", point.display()))
+}
+
+fn unreachable_point(point: &Path, error: &io::Error) -> Error {
     match error.raw_os_error() {
         Some(libc::ENOTCONN) => unusable(point)
             .because("a dead mount is in the way")
-            .hint(format!("clear it: chartfs umount {}", point.display())),
+            .hint(format!("clear it: fusermount3 -uz {}", point.display())),
         Some(libc::ENOENT) => unusable(point)
             .because("it does not exist")
             .hint(format!("make it: mkdir -p {}", point.display())),
@@ -164,8 +213,20 @@ mod tests {
         let found = entry(line).unwrap();
         assert_eq!(found.point, Path::new("/mnt/a b"));
         assert_eq!((found.fs_type.as_str(), found.device.as_str()), (FS_TYPE, "0:98"));
+        assert_eq!(found.owner, Some(0));
+        let line = b"36 35 0:98 / /mnt rw - ext4 /dev/sda rw";
+        assert_eq!(entry(line).unwrap().owner, None);
         assert_eq!(entry(b"36 35 0:98 / /mnt"), None);
         assert_eq!(entry(b""), None);
+    }
+
+    #[test]
+    fn drives_are_found_in_the_table_with_odd_names() {
+        let table = b"36 35 0:50 / /mnt/a\\040b rw - fuse.chartfs file:///x rw\n\
+                      37 35 0:51 / /mnt/c rw,nosuid shared:1 - fuse.other x rw\n\
+                      38 35 0:52 / /mnt/d rw shared:2 master:1 - fuse.chartfs s3://b rw\n\n\
+                      torn line - fuse.chartfs";
+        assert_eq!(drives(entries(table)), [Path::new("/mnt/a b"), Path::new("/mnt/d")]);
     }
 
     #[test]
@@ -179,6 +240,30 @@ mod tests {
     fn the_root_is_found_and_a_plain_directory_is_not() {
         assert!(mounted_at(Path::new("/")).unwrap().is_some());
         assert!(mounted_at(Path::new("/etc/nothing")).unwrap().is_none());
+    }
+
+    #[test]
+    fn links_and_dots_are_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().canonicalize().unwrap();
+        std::fs::create_dir_all(base.join("a/b")).unwrap();
+        let link = |to: &str, name: &str| std::os::unix::fs::symlink(to, base.join(name)).unwrap();
+        link("a/b", "short");
+        link("../short/..", "a/up");
+        link("loop", "loop");
+        link("none", "dangling");
+        for path in ["a/b", "short", "a/up/b", "./a//b/", "a/../short", "a/up/../short/../b/."] {
+            assert_eq!(resolved(&base.join(path)).unwrap(), base.join("a/b"), "{path}");
+            assert_eq!(base.join(path).canonicalize().unwrap(), base.join("a/b"), "{path}");
+        }
+        assert_eq!(resolved(&base.join("loop")).unwrap_err().raw_os_error(), Some(libc::ELOOP));
+        for none in ["dangling", "a/none", "none/b"] {
+            let error = resolved(&base.join(none)).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::NotFound, "{none}");
+        }
+        assert_eq!(resolved(Path::new("/")).unwrap(), Path::new("/"));
+        let here = std::env::current_dir().unwrap().canonicalize().unwrap();
+        assert_eq!(resolved(Path::new(".")).unwrap(), here);
     }
 
     #[test]

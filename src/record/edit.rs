@@ -105,7 +105,10 @@ impl Edit {
             }
             Self::Remove { name, record } => {
                 let entry = leaf.take(name, *record)?;
-                leaf.note_removed(name, entry, stamp);
+                // A crash may have left it two names.
+                if !leaf.table.0.values().any(|e| e.located.record == *record) {
+                    leaf.note_removed(name, entry, stamp);
+                }
             }
             Self::Leave { name, record } => drop(leaf.take(name, *record)?),
             Self::Rename { from, to, record, over } => {

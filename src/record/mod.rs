@@ -28,8 +28,10 @@ mod capsules;
 pub mod external;
 pub mod check;
 mod names;
+mod shards;
 mod history;
 mod overtaken;
+mod waiting;
 
 use std::collections::HashMap;
 use std::fmt;

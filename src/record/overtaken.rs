@@ -116,7 +116,7 @@ impl Records {
     }
 
     /// Returns all names of one version of a directory, and what it remembers.
-    async fn names_in(&self, record: &Arc<Record>, policy: &PolicyRef) -> Result<Leaf> {
+    pub(super) async fn names_in(&self, record: &Arc<Record>, policy: &PolicyRef) -> Result<Leaf> {
         let root = record.names.get_or_try_init(|| self.decode_names(record)).await?.clone();
         let mut all = Leaf::default();
         let mut nodes = vec![root];
@@ -189,9 +189,17 @@ fn merge(
             Some(_) => clashes.push((name.clone(), entry.clone())),
         }
     }
+    let put: HashSet<Vec<u8>> = edits
+        .iter()
+        .filter_map(|edit| match edit {
+            Edit::Put { name, .. } => Some(name.clone()),
+            _ => None,
+        })
+        .collect();
     for (name, entry) in &base.0 {
-        let is_kept = mine.0.contains_key(name);
         let record = entry.located.record;
+        let is_there = mine.0.get(name).is_some_and(|e| e.located.record == record);
+        let is_kept = is_there || put.contains(name);
         if !is_kept && theirs.0.get(name).is_some_and(|now| now.located.record == record) {
             // What has another name, here or in another folder, is not among the removed.
             let name = name.clone();
@@ -258,6 +266,11 @@ mod tests {
     #[test]
     fn a_record_that_both_renamed_has_one_name() {
         check(&[("a", 1)], &[("mine", 1)], &[("theirs", 1)], &[("theirs", 1)]);
+    }
+
+    #[test]
+    fn a_record_that_was_renamed_for_one_that_has_another_name_there_has_one_name() {
+        check(&[("a", 6)], &[("a", 2), ("c", 6)], &[("a", 6), ("b", 2)], &[("b", 2), ("c", 6)]);
     }
 
     #[test]

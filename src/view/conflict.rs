@@ -6,20 +6,17 @@ use super::aside::marked_name;
 use super::folder::{Edit, place_of};
 use super::node::{Node, Spot};
 use super::save::Pending;
-use super::{Ino, View, locked};
+use super::{Ino, View};
 use crate::clock::date::format_unix_s;
 use crate::clock::now_unix_s;
 use crate::error::{Error, Kind, Result};
 use crate::record::directory::Entry;
 use crate::record::past::{Conflict, Removed};
 use crate::record::{Located, PolicyRef, Record, RecordId};
-use std::collections::HashMap;
 use std::time::Duration;
 
 /// How many names a copy tries, when others are made in the same second.
 const NAMES_MAX: u32 = 100;
-/// Of more names than that in one folder all are looked up at once.
-const LOOKS_MAX: usize = 16;
 /// The longest name of a user or device within the name of a copy.
 const LABEL_LEN_MAX: usize = 32;
 
@@ -133,91 +130,6 @@ impl View {
             }
             _ => Ok(()),
         }
-    }
-
-    /// Remembers that a name is to be looked at once the bucket has its record.
-    pub(super) fn check_later(&self, parent: Ino, name: &[u8], located: Located) {
-        let mut unchecked = locked(&self.unchecked);
-        unchecked.insert(located.record, (located, Spot { parent, name: name.to_vec() }));
-    }
-
-    /// Returns how old a folder may be in which a record that was just saved is looked for: what
-    /// waits in the journal is looked at later.
-    pub(super) fn look_at(&self, folder: &Node, name: &[u8], located: Located) -> Duration {
-        if self.records.is_pending(located) {
-            self.check_later(folder.ino, name, located);
-            return Duration::MAX;
-        }
-        Duration::ZERO
-    }
-
-    /// Forgets to look at what a change made here takes away: whoever makes it knows the text.
-    pub(super) fn uncheck(&self, folder: &Node, edit: &Edit) -> Vec<(Located, Spot)> {
-        let is_taken = |record: &RecordId, spot: &Spot| match edit {
-            Edit::Remove { record: removed, .. } => record == removed,
-            Edit::Put { name, entry } => {
-                spot.parent == folder.ino && spot.name == *name && *record != entry.located.record
-            }
-            Edit::Rename { to, record: moved, .. } => {
-                spot.parent == folder.ino && spot.name == *to && record != moved
-            }
-            _ => false,
-        };
-        let mut unchecked = locked(&self.unchecked);
-        unchecked.extract_if(|record, (_, spot)| is_taken(record, spot)).map(|(_, u)| u).collect()
-    }
-
-    /// Looks whether the names of records that the bucket has now are still there.
-    pub(super) async fn check_committed(&self) -> Result<()> {
-        let is_committed = |(located, _): &(Located, Spot)| !self.records.is_pending(*located);
-        let all: Vec<(Located, Spot)> =
-            locked(&self.unchecked).values().filter(|u| is_committed(u)).cloned().collect();
-        let mut by_folder: HashMap<Ino, Vec<(Located, Vec<u8>)>> = HashMap::new();
-        for (located, Spot { parent, name }) in all {
-            by_folder.entry(parent).or_default().push((located, name));
-        }
-        for (parent, names) in by_folder {
-            // Of many names all are looked up at once.
-            let is_many = names.len() > LOOKS_MAX;
-            let folder = self.node(parent).ok();
-            if let Some(folder) = folder.as_ref().filter(|_| is_many) {
-                self.table(folder, Duration::ZERO).await?;
-            }
-            let max_age = if is_many { Duration::MAX } else { Duration::ZERO };
-            for (located, name) in names {
-                self.check_name_of(folder.as_deref(), &name, located, max_age).await?;
-                locked(&self.unchecked).remove(&located.record);
-            }
-        }
-        Ok(())
-    }
-
-    async fn check_name_of(
-        &self,
-        folder: Option<&Node>,
-        name: &[u8],
-        located: Located,
-        max_age: Duration,
-    ) -> Result<()> {
-        // Whoever removes it here holds this too, and then there is nothing to look at.
-        let node = locked(&self.tree).find(located.record);
-        let _work = match &node {
-            Some(node) => Some(node.file.work.lock().await),
-            None => None,
-        };
-        if !locked(&self.unchecked).contains_key(&located.record) {
-            return Ok(());
-        }
-        // A folder that nobody needs any more is forgotten here.
-        let place = match folder {
-            Some(folder) => place_of(folder)?,
-            None => place_of(&*self.find_folder(located.birth).await?)?,
-        };
-        let record = self.records.load(located, &place.1, Duration::MAX).await?;
-        let Some(folder) = folder else { return self.keep_named_anywhere(&record).await };
-        // What is taken away here meanwhile is not among the unchecked any more.
-        let is_wanted = || locked(&self.unchecked).contains_key(&located.record);
-        self.keep_named_at(folder, name, &record, max_age, is_wanted).await
     }
 
     /// As [`View::keep_named`], by the folder and the name that the record had here.

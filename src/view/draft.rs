@@ -36,6 +36,18 @@ impl Text {
             Self::Spool(spool) => spool.len_bytes(),
         }
     }
+
+    /// Reads a part that is there.
+    pub(super) fn read_at(&self, at: u64, out: &mut [u8]) -> Result<()> {
+        match self {
+            Self::Memory(bytes) => {
+                let at = usize::try_from(at).expect("a text in memory");
+                out.copy_from_slice(&bytes[at..at + out.len()]);
+                Ok(())
+            }
+            Self::Spool(spool) => spool.read_at(at, out),
+        }
+    }
 }
 
 /// Text that is being written.

@@ -1,7 +1,7 @@
 //! Names that come and go: folders are made and removed, files unlinked.
 
 use super::folder::{Edit, Gone, Overlay, Removal, place_of};
-use super::node::{Node, Stands};
+use super::node::{Node, Spot, Stands};
 use super::{Attr, Ino, Invalidation, View, locked};
 use crate::error::{Error, Kind, Result};
 use crate::record::directory::{Entry, check_name};
@@ -158,10 +158,38 @@ impl View {
             let version = how.version_of(&seen);
             self.take_away(folder, name, Gone::new(entry, how, version));
         }
+        if let Some(spot) = self.other_name(node, located.record, (folder.ino, name)).await {
+            // What the kernel knows by this number goes on under its other name.
+            locked(&self.tree).move_to(node, spot);
+            return Ok(());
+        }
         self.keep_for_handles(node).await;
         locked(&self.tree).unbind(located.record);
         node.set_stands(Stands::Removed);
         Ok(())
+    }
+
+    /// Returns another name of a record than the one that was just taken away, when it was found
+    /// under one: a crash, or somebody who moved it at the same moment, may have left two.
+    async fn other_name(
+        &self,
+        node: &Node,
+        record: RecordId,
+        (parent, taken): (Ino, &[u8]),
+    ) -> Option<Spot> {
+        for spot in node.spots() {
+            let Ok(folder) = self.node(spot.parent) else { continue };
+            if (spot.parent == parent && spot.name == taken)
+                || folder.folder.overlay(&spot.name).is_some()
+            {
+                continue;
+            }
+            let entry = self.entry(&folder, &spot.name, self.options.attr_ttl).await;
+            if matches!(entry, Ok(Some(entry)) if entry.located.record == record) {
+                return Some(spot);
+            }
+        }
+        None
     }
 
     /// Handles that are open keep reading what was there.
@@ -241,6 +269,7 @@ impl View {
         locked(&self.tree).sweep();
         self.settle_every_folder(self.options.grace).await?;
         self.write_state()?;
+        self.complete_moves().await?;
         self.check_committed().await?;
         self.retry_unsaved().await;
         Ok(())

@@ -208,15 +208,18 @@ impl View {
             done => done,
         };
         if done.is_err() {
-            for (located, spot) in unchecked {
-                self.check_later(spot.parent, &spot.name, located);
-            }
+            let unchecked = unchecked.into_iter().map(|u| (u.0.record, u));
+            locked(&self.unchecked).extend(unchecked);
         }
         done
     }
 
     /// Makes a change; those that arrive while another is being committed share the next commit.
     async fn edit_now(&self, folder: &Node, edit: Edit) -> Result<()> {
+        if self.records.realm().bucket().is_together() {
+            // Whose turn it is may be waiting for what this task has written already.
+            return self.commit_edits(folder, &[edit]).await.pop().unwrap_or(Ok(()));
+        }
         let (answer, mut answered) = oneshot::channel();
         locked(&folder.folder.waiting).push((edit, answer));
         let _turn = folder.folder.committing.lock().await;

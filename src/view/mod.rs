@@ -20,9 +20,12 @@ mod plan;
 mod returning;
 mod aside;
 mod conflict;
+mod unchecked;
 mod removal;
 mod entries;
 mod rename;
+mod moving;
+mod unfinished;
 mod policy;
 mod local;
 mod xattr;
@@ -52,6 +55,7 @@ pub use path::Saved;
 pub use policy::Rewrapped;
 pub use rejected::{RejectedText, RejectedTexts, TEXTS_LEN_MAX_BYTES, TEXTS_MAX};
 pub use status::Status;
+pub use unfinished::Moves;
 
 /// A number for a file or folder within one mount; 1 is the root. Never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -233,9 +237,11 @@ pub struct View {
     /// How this workstation is called in the names of conflict copies.
     device: String,
     /// Records that wait in the journal, whose names are looked at once the bucket has them.
-    unchecked: Mutex<HashMap<RecordId, (Located, node::Spot)>>,
+    unchecked: Mutex<HashMap<RecordId, unchecked::Unchecked>>,
     /// Where texts that cannot be committed outlive the mount.
     rejected: OnceLock<Arc<RejectedTexts>>,
+    /// Where moves are noted that take two commits.
+    moves: OnceLock<Arc<Moves>>,
     tree: Mutex<Tree>,
     files: Mutex<HashMap<Handle, Arc<OpenFile>>>,
     folders: Mutex<HashMap<Handle, Arc<OpenFolder>>>,
@@ -265,20 +271,26 @@ impl View {
         let policy = PolicyRef { hash: state.root_policy, patient: None };
         records.names(located, &policy, Duration::ZERO).await?;
         let (invalidations, receiver) = mpsc::unbounded_channel();
-        Ok(Arc::new(Self {
+        let view = Arc::new(Self {
             records,
             options,
             rules: Rules::builtin(),
             device: conflict::device_name(),
             unchecked: Mutex::default(),
             rejected: OnceLock::new(),
+            moves: OnceLock::new(),
             tree: Mutex::new(Tree::new(Node::root(Stands::Directory { located, policy }))),
             files: Mutex::default(),
             folders: Mutex::default(),
             next_handle: AtomicU64::new(1),
             invalidations,
             receiver: Mutex::new(Some(receiver)),
-        }))
+        });
+        if let Err(error) = view.check_what_waits().await {
+            tracing::warn!(%error, "it is not known whether all names are still there");
+        }
+        view.records.realm().bucket().send_what_waits();
+        Ok(view)
     }
 
     /// Keeps every text that cannot be committed there from now on, so that its author finds it

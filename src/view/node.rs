@@ -44,6 +44,8 @@ pub(super) struct Node {
     pub(super) ino: Ino,
     pub(super) kind: NodeKind,
     spot: Mutex<Spot>,
+    /// Where it was found before: a record may have two names after a crash.
+    spots_before: Mutex<Vec<Spot>>,
     stands: Mutex<Stands>,
     attr: Mutex<Option<(Instant, Attr)>>,
     mode: AtomicU16,
@@ -62,6 +64,8 @@ struct Times {
     changed: Option<(Time, Time)>,
 }
 
+/// How many places are remembered where a record was found before.
+const SPOTS_MAX: usize = 4;
 const FOLDER_MODE: u16 = 0o700;
 const FILE_MODE: u16 = 0o600;
 
@@ -77,6 +81,7 @@ impl Node {
             ino,
             kind,
             spot: Mutex::new(spot),
+            spots_before: Mutex::default(),
             stands: Mutex::new(stands),
             attr: Mutex::default(),
             mode: AtomicU16::new(mode),
@@ -102,6 +107,26 @@ impl Node {
 
     pub(super) fn spot(&self) -> Spot {
         locked(&self.spot).clone()
+    }
+
+    /// Returns every place where it was found, the newest first; some may be no more.
+    pub(super) fn spots(&self) -> Vec<Spot> {
+        let before = locked(&self.spots_before).clone();
+        std::iter::once(self.spot()).chain(before.into_iter().rev()).collect()
+    }
+
+    /// Notes where it is found now.
+    fn find_at(&self, spot: Spot) {
+        let mut now = locked(&self.spot);
+        if *now == spot {
+            return;
+        }
+        let mut before = locked(&self.spots_before);
+        before.retain(|s| *s != spot && *s != *now);
+        if before.len() == SPOTS_MAX {
+            before.remove(0);
+        }
+        before.push(std::mem::replace(&mut now, spot));
     }
 
     pub(super) fn mode(&self) -> u16 {
@@ -196,7 +221,7 @@ impl Tree {
     ) -> Arc<Node> {
         let known = self.by_record.get(&record).and_then(|ino| self.get(*ino));
         if let Some(node) = known.filter(|n| n.kind == kind) {
-            *locked(&node.spot) = spot;
+            node.find_at(spot);
             let is_same = *locked(&node.stands) == stands;
             if !is_same {
                 node.set_stands(stands);

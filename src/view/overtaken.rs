@@ -144,13 +144,7 @@ impl View {
     /// Returns the text that one version of a record shows.
     async fn text_in(&self, record: &Arc<Record>, policy: &PolicyRef) -> Result<Text> {
         let seen = self.sight_of(record.clone(), policy).await?;
-        match seen.external() {
-            Some((part, opened)) => {
-                let stream = super::stream::Stream::new(part.clone(), opened.clone());
-                stream.to_draft(&self.records).await?.text()
-            }
-            None => Ok(Text::Memory(self.render(&seen).await?.bytes)),
-        }
+        self.text_seen(&seen).await
     }
 
     async fn rendered_in(

@@ -119,6 +119,7 @@ impl View {
         pending: &Pending,
     ) -> Result<Option<(FormatId, Vec<SlotWrite>)>> {
         let began_as = pending.base.as_ref().map(|b| &b.record).or(pending.copied.as_ref());
+        let began_as = began_as.filter(|b| !self.records.was_tried(b, record));
         if began_as
             .is_some_and(|b| contents(b, Slot::DOCUMENTS) != contents(record, Slot::DOCUMENTS))
         {

@@ -23,7 +23,6 @@ use crate::key::aead::{self, SEAL_OVERHEAD_BYTES};
 use crate::key::hash;
 use crate::key::keyring::Keyring;
 use crate::key::secret::Secret;
-use crate::record::external::BodySource;
 use crate::wire::{Reader, Writer};
 
 /// The most texts that are kept.
@@ -154,7 +153,7 @@ impl RejectedTexts {
         for number in 0..pieces_of(text.len()) {
             let at = number * PIECE_BYTES as u64;
             let len = piece.len().min(usize::try_from(text.len() - at).unwrap_or(usize::MAX));
-            read_text(text, at, &mut piece[..len])?;
+            text.read_at(at, &mut piece[..len])?;
             let is_last = number + 1 == pieces_of(text.len());
             file.write_all(&aead::seal(&key, &place(number, is_last), &piece[..len]))?;
         }
@@ -276,17 +275,6 @@ fn place(number: u64, is_last: bool) -> Vec<u8> {
     let mut w = Writer::new();
     w.bytes(b"piece").u64(number).u8(u8::from(is_last));
     w.into_bytes()
-}
-
-fn read_text(text: &Text, at: u64, out: &mut [u8]) -> Result<()> {
-    match text {
-        Text::Memory(bytes) => {
-            let at = usize::try_from(at).expect("a text in memory");
-            out.copy_from_slice(&bytes[at..at + out.len()]);
-            Ok(())
-        }
-        Text::Spool(spool) => spool.read_at(at, out),
-    }
 }
 
 fn read_exactly(file: &mut File, out: &mut [u8]) -> Result<()> {

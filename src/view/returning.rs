@@ -28,6 +28,18 @@ impl View {
         gone: &Gone,
         pending: &Pending,
     ) -> Result<Option<Arc<Record>>> {
+        let saved = self.save_returned(node, folder, name, gone, pending);
+        Box::pin(self.records.realm().bucket().together(saved)).await
+    }
+
+    async fn save_returned(
+        &self,
+        node: &Arc<Node>,
+        folder: &Arc<Node>,
+        name: &[u8],
+        gone: &Gone,
+        pending: &Pending,
+    ) -> Result<Option<Arc<Record>>> {
         let (_, policy) = place_of(folder)?;
         let located = gone.entry.located;
         let backup = self.backup_of(gone).await?;

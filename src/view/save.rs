@@ -135,14 +135,20 @@ impl View {
         if let Stands::Record { located, policy } = node.stands() {
             let seen = self.see(located, &policy, Duration::MAX).await?;
             node.file.hold_version(node.file.is_open().then(|| seen.record.clone()));
-            let (base, copied) = if seen.external().is_some() {
-                (None, Some(seen.record.clone()))
-            } else {
-                (Some(Arc::new(self.render(&seen).await?)), None)
-            };
-            if let Held::Draft(w) = &mut *locked(&node.file.held) {
-                (w.base, w.copied) = (base, copied);
-            }
+            self.rebase(node, &seen).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes what is committed the base of the draft: the next save of it is on top of that.
+    async fn rebase(&self, node: &Node, seen: &Seen) -> Result<()> {
+        let (base, copied) = if seen.external().is_some() {
+            (None, Some(seen.record.clone()))
+        } else {
+            (Some(Arc::new(self.render(seen).await?)), None)
+        };
+        if let Held::Draft(w) = &mut *locked(&node.file.held) {
+            (w.base, w.copied) = (base, copied);
         }
         Ok(())
     }
@@ -271,11 +277,19 @@ impl View {
         };
         match done {
             Onto::Done(record) => {
-                Box::pin(self.keep_named(node, &record)).await?;
+                if let Err(e) = Box::pin(self.keep_named(node, &record)).await {
+                    // The text is committed all the same. The save that is made again must not
+                    // take it for somebody else's.
+                    let seen = self.see(located, policy, Duration::MAX).await?;
+                    self.rebase(node, &seen).await?;
+                    return Err(e);
+                }
                 Ok(Some(record))
             }
             Onto::Conflict => {
-                Box::pin(self.save_conflict(node, located, policy, pending)).await?;
+                // Whoever was first may have done so under another policy.
+                let policy = self.policy_of(node.ino)?;
+                Box::pin(self.save_conflict(node, located, &policy, pending)).await?;
                 node.file.hold_version(None);
                 self.invalidate(Invalidation::Inode(node.ino));
                 Ok(None)
@@ -315,6 +329,7 @@ impl View {
         let (mut base, mut max_age) = (pending.base.clone(), Duration::MAX);
         for _ in 0..TRIES_MAX {
             let seen = self.see(located, policy, max_age).await?;
+            let policy = &seen.policy;
             let current = if pending.text.len() > CUT_MAX_BYTES || seen.external().is_some() {
                 None
             } else {
@@ -398,7 +413,7 @@ impl View {
         let _work = node.file.work.lock().await;
         let mut max_age = Duration::MAX;
         for _ in 0..TRIES_MAX {
-            let record = self.records.load(located, &policy, max_age).await?;
+            let (record, policy) = self.load(located, &policy, max_age).await?;
             let done = self.records.touch(&record, &policy, mtime_unix_ns).await?;
             if matches!(done, Committed::Done(_)) {
                 node.forget_attr();

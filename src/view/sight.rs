@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::View;
+use super::folder::place_of;
+use super::node::Stands;
+use super::{View, locked};
 use crate::error::{Error, Kind, Result};
 use crate::record::format::{FormatId, SectionText, Sections, Slot, join, slots_of, view_len};
 use crate::record::head::Part;
@@ -18,6 +20,8 @@ use crate::record::{
 /// The sections of a record that are open to the user.
 pub(super) struct Seen {
     pub(super) record: Arc<Record>,
+    /// The policy in force in its folder, as far as it is known now.
+    pub(super) policy: PolicyRef,
     pub(super) format: FormatId,
     pub(super) open: Vec<(Slot, Vec<Arc<Opened>>)>,
     /// Whether a section that is closed to the user may say something.
@@ -84,8 +88,44 @@ impl View {
         policy: &PolicyRef,
         max_age: Duration,
     ) -> Result<Seen> {
-        let record = self.records.load(located, policy, max_age).await?;
-        self.sight_of(record, policy).await
+        let (record, policy) = self.load(located, policy, max_age).await?;
+        self.sight_of(record, &policy).await
+    }
+
+    /// Loads a record, at most `max_age` old, and returns the policy in force in its folder: the
+    /// one that is known, or one that replaced it. Whoever wrote the record may know of a newer one
+    /// than this workstation, which then asks the folder; only the folder says what is in force.
+    pub(super) async fn load(
+        &self,
+        located: Located,
+        policy: &PolicyRef,
+        max_age: Duration,
+    ) -> Result<(Arc<Record>, PolicyRef)> {
+        let refused = match self.records.load(located, policy, max_age).await {
+            Err(e) if e.kind() == Kind::Integrity => e,
+            loaded => return Ok((loaded?, policy.clone())),
+        };
+        let Some(newer) = self.newer_policy(located, policy).await? else { return Err(refused) };
+        Ok((self.records.load(located, &newer, max_age).await?, newer))
+    }
+
+    /// Asks the folder of a file whether its policy was replaced.
+    async fn newer_policy(
+        &self,
+        located: Located,
+        policy: &PolicyRef,
+    ) -> Result<Option<PolicyRef>> {
+        let Some(node) = locked(&self.tree).find(located.record) else { return Ok(None) };
+        let folder = self.node(node.spot().parent)?;
+        self.entry(&folder, &node.spot().name, Duration::ZERO).await?;
+        let (_, newer) = place_of(&folder)?;
+        if newer == *policy {
+            return Ok(None);
+        }
+        if node.stands().is_record() {
+            node.set_stands(Stands::Record { located, policy: newer.clone() });
+        }
+        Ok(Some(newer))
     }
 
     /// Opens what the user may see of a record.
@@ -109,7 +149,7 @@ impl View {
                 .because("the certificates behind your attributes have ended")
                 .hint("ask the authority to issue them again: chartfs credential list"));
         }
-        Ok(Seen { record, format, open, hides })
+        Ok(Seen { record, policy: policy.clone(), format, open, hides })
     }
 
     /// Opens the bodies of what the user sees and joins them to the text of the view.

@@ -6,6 +6,7 @@
 #[path = "../drive/mod.rs"]
 mod drive;
 mod crash;
+mod dead;
 
 use std::io::BufRead;
 use std::os::unix::process::ExitStatusExt;
@@ -16,13 +17,18 @@ use chartfs::daemon::{self, Mount, Stop};
 use chartfs::error::{Error, Kind, Result};
 
 /// The cases by name.
-const CASES: [(&str, fn()); 11] = [
+const CASES: [(&str, fn()); 16] = [
     ("the_parent_returns_when_the_mount_works", the_parent_returns_when_the_mount_works),
     ("the_parent_gets_the_error", the_parent_gets_the_error),
     ("a_child_that_dies_is_reported", a_child_that_dies_is_reported),
     ("term_drains_and_unmounts", term_drains_and_unmounts),
     ("the_service_manager_is_told", the_service_manager_is_told),
     ("a_killed_daemon_leaves_a_mount_that_is_recognised", a_dead_mount_is_recognised),
+    ("who_waits_for_a_killed_daemon_gets_an_error", dead::killed_while_a_program_waits),
+    ("a_killed_daemon_that_cannot_end_is_taken_off", dead::killed_and_stuck),
+    ("a_stopped_daemon_is_told_and_taken_off_by_force", dead::stopped),
+    ("a_drive_is_mounted_over_a_dead_one", dead::mounted_over),
+    ("what_an_ordinary_user_left_is_taken_off", dead::of_nobody),
     ("a_dispatcher_that_dies_ends_the_mount", a_dispatcher_that_dies_ends_the_mount),
     ("an_ordinary_user_mounts", an_ordinary_user_mounts),
     ("the_device_can_be_handed_over", the_device_can_be_handed_over),
@@ -33,7 +39,7 @@ const CASES: [(&str, fn()); 11] = [
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     if let [how, dir] = args.as_slice()
-        && matches!(how.as_str(), "serve" | "foreground" | "die" | "umount")
+        && matches!(how.as_str(), "serve" | "foreground" | "die" | "umount" | "force" | "status")
     {
         return act(how, Path::new(dir));
     }
@@ -57,8 +63,11 @@ fn main() {
 /// What the daemon of the cases does, as a command line would.
 fn act(how: &str, dir: &Path) {
     let result = match how {
-        "serve" => daemon::background(|ready| serve(dir, || ready.report())),
+        "serve" => daemon::clear_dead(dir)
+            .and_then(|_| daemon::background(|ready| serve(dir, || ready.report()))),
         "umount" => daemon::umount(dir, false),
+        "force" => daemon::umount_by_force(dir),
+        "status" => daemon::status(dir).map(|_| ()),
         "die" => daemon::background(|_| std::process::abort()),
         _ => serve(dir, || println!("ready")),
     };
@@ -73,12 +82,20 @@ fn serve(dir: &Path, ready: impl FnOnce()) -> Result<()> {
     daemon::stop_on_signals(&stop)?;
     let runtime = tokio::runtime::Runtime::new()?;
     let point = dir.to_path_buf();
-    let view = match std::env::var_os("CHARTFS_TEST_BUCKET") {
-        Some(bucket) => crash::view_of(Path::new(&bucket)),
-        None => drive::view::fresh().view,
+    let slow = std::env::var_os(dead::WRONG).map(|_| dead::slow_drive());
+    let view = match (std::env::var_os("CHARTFS_TEST_BUCKET"), &slow) {
+        (Some(bucket), _) => crash::view_of(Path::new(&bucket)),
+        (None, Some(drive)) => drive.view.clone(),
+        (None, None) => drive::view::fresh().view,
     };
     let mount =
         Mount { view, point, source_label: "memory://test".to_owned(), options: drive::options() };
+    let ready = || {
+        ready();
+        if let Some(drive) = slow {
+            dead::tell_held(drive, dir);
+        }
+    };
     daemon::serve(mount, runtime.handle(), &stop, ready)
 }
 
@@ -220,7 +237,7 @@ fn a_dead_mount_is_recognised() {
     let error = daemon::check_point(point.path(), false).unwrap_err();
     assert_eq!((error.kind(), error.why()), (Kind::MountPoint, Some("a dead mount is in the way")));
     assert!(error.try_this().unwrap().contains("chartfs umount"));
-    assert_eq!(run("serve", point.path()).status.code(), Some(19));
+    assert_eq!(run("foreground", point.path()).status.code(), Some(19));
     daemon::umount(point.path(), false).unwrap();
     assert_eq!(std::fs::read_dir(point.path()).unwrap().count(), 0);
     assert!(run("serve", point.path()).status.success());
@@ -263,34 +280,40 @@ fn program_of_nobody(dir: &Path) -> PathBuf {
     me
 }
 
+/// Says whether ordinary users may not use the device.
+fn is_device_closed() -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    let mode = std::fs::metadata("/dev/fuse").unwrap().permissions().mode();
+    mode & 0o006 != 0o006
+}
+
 /// Runs the case where users may open the device, as they may on every desktop: in a name space
 /// of its own, so that nothing changes for this machine.
-fn again_with_an_open_device() {
+fn again_with_an_open_device(case: &str) {
     let dir = tempfile::tempdir().unwrap();
     let script = r#"mount --make-rprivate /
         mknod "$1/fuse" c 10 229
         chmod 666 "$1/fuse"
         mount --bind "$1/fuse" /dev/fuse
-        exec "$0" an_ordinary_user_mounts"#;
+        mountpoint -q /sys/fs/fuse/connections || mount -t fusectl none /sys/fs/fuse/connections
+        exec "$0" "$2""#;
     let output = Command::new("unshare")
         .args(["-m", "sh", "-ec", script])
-        .args([std::env::current_exe().unwrap().as_os_str(), dir.path().as_os_str()])
+        .args([std::env::current_exe().unwrap().as_os_str(), dir.path().as_os_str(), case.as_ref()])
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");
     let said = String::from_utf8_lossy(&output.stdout);
-    assert_eq!(said, "test an_ordinary_user_mounts ... ok\n");
+    assert_eq!(said, format!("test {case} ... ok\n"));
 }
 
 fn an_ordinary_user_mounts() {
-    use std::os::unix::fs::PermissionsExt;
     if !nix::unistd::geteuid().is_root() || !drive::has("fusermount3") {
         println!("SKIPPED: needs root, to become another user, and fusermount3");
         return;
     }
-    let mode = std::fs::metadata("/dev/fuse").unwrap().permissions().mode();
-    if mode & 0o006 != 0o006 {
-        return again_with_an_open_device();
+    if is_device_closed() {
+        return again_with_an_open_device("an_ordinary_user_mounts");
     }
     let point = Point::new();
     std::os::unix::fs::chown(point.path(), Some(NOBODY), Some(NOBODY)).unwrap();

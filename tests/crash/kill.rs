@@ -83,15 +83,6 @@ fn in_one_realm(site: &Site, commit: &str, seed: u64, rounds: u64, count: &mut C
         child = site.mount().wait(site);
         tree = tree_of(site.point());
         assert_kept(&tree, &promised, round);
-        let mut is_tidied = false;
-        for writer in &promised {
-            is_tidied |= writer.tidy(site.point(), &mut tree);
-        }
-        if is_tidied {
-            // A mount that saw a record under two names is not sure of the other one.
-            site.leave(child);
-            child = site.mount().wait(site);
-        }
         site.assert_hidden_part();
         if round.is_multiple_of(CHECK_ROUNDS) || round == rounds {
             site.leave(child);

@@ -95,24 +95,10 @@ impl Step {
         tree
     }
 
-    /// What may be there when it was begun and not acknowledged.
+    /// What may be there when it was begun and not acknowledged: nothing of it, or all.
     pub(crate) fn outcomes(&self, before: &Tree) -> Vec<Tree> {
-        let mut trees = vec![before.clone(), self.after(before)];
-        if let Self::Rename { from, to } = self
-            && (before.contains_key(to) || folder_of(from) != folder_of(to))
-        {
-            // The text is in the record that stood there, or the name in the other folder, and the
-            // name that it came from goes next.
-            let mut both = before.clone();
-            both.insert(to.clone(), before[from]);
-            trees.push(both);
-        }
-        trees
+        vec![before.clone(), self.after(before)]
     }
-}
-
-fn folder_of(name: &str) -> Option<&str> {
-    name.rsplit_once('/').map(|(folder, _)| folder)
 }
 
 /// Which names a writer works on.

@@ -24,27 +24,8 @@ pub(crate) struct Writer {
 pub(crate) struct Promised {
     pub(crate) trees: Vec<Tree>,
     pub(crate) acknowledged: usize,
-    /// The name that a rename which was not acknowledged may have left beside the new one.
-    left_over: Option<String>,
     /// The last steps, for whoever looks into a failure.
     last: Vec<Step>,
-}
-
-impl Promised {
-    /// Takes the old name away, as a user does who sees a file twice after a crash: both names
-    /// stand for one record. Says whether it did.
-    pub(crate) fn tidy(&self, point: &Path, tree: &mut Tree) -> bool {
-        let is_twice = self
-            .trees
-            .get(2)
-            .is_some_and(|twice| twice.iter().all(|(name, what)| tree.get(name) == Some(what)));
-        if let Some(name) = self.left_over.as_ref().filter(|_| is_twice) {
-            fs::remove_file(point.join(name)).unwrap();
-            tree.remove(name);
-            return true;
-        }
-        false
-    }
 }
 
 impl std::fmt::Display for Promised {
@@ -98,11 +79,7 @@ impl Writer {
         let tree = self.plan[..done].iter().fold(self.before, |tree, step| step.after(&tree));
         let trees = if begun > done { self.plan[done].outcomes(&tree) } else { vec![tree] };
         let last = self.plan[done.saturating_sub(6)..begun].to_vec();
-        let left_over = match self.plan.get(done).filter(|_| trees.len() > 2) {
-            Some(Step::Rename { from, .. }) => Some(from.clone()),
-            _ => None,
-        };
-        Promised { trees, acknowledged: done, left_over, last }
+        Promised { trees, acknowledged: done, last }
     }
 }
 

@@ -131,7 +131,7 @@ impl Case<'_> {
     }
 
     fn replace_version(&mut self, record: Record, now: &Rc<crate::record::Version>) {
-        self.model.world.records.insert(record, now.clone());
+        self.model.world.commit(record, now.clone());
         for station in &mut self.model.stations {
             if let Some(last) = station.last.get_mut(&record).filter(|l| l.commit == now.commit) {
                 *last = now.clone();
@@ -185,9 +185,7 @@ impl Case<'_> {
             let (station, world) = (&mut self.model.stations[st], &self.model.world);
             let version = station.load(world, record);
             if let Some(file) = station.file_of(record) {
-                let f = &mut station.files[file];
-                f.place = (folder, name.to_owned());
-                f.clean = Some(version.clone());
+                station.files[file].place = (folder, name.to_owned());
             }
             if !world.rights(folder).reads_any(station.user, version.form.is_cut()) {
                 return Ok(());
@@ -195,6 +193,9 @@ impl Case<'_> {
         }
         let text = read(&self.mounted[st].view, path).await;
         let text = text.map_err(|e| format!("{what}: {e}"))?;
+        if let Shown::Record(record, _) = shown {
+            self.model.learn(st, folder, record, &text);
+        }
         let model = self.model.stations[st].text(&self.model.world, folder, shown);
         same_text(what, real.attr.size_bytes, &text, &model)
     }

@@ -287,7 +287,7 @@ impl Model {
         };
         let form = next.form;
         let shown = shown.map(|s| (station.user, s));
-        world.records.insert(record, Rc::new(next));
+        world.commit(record, Rc::new(next));
         station.last.insert(record, world.records[&record].clone());
         self.changed.push(Changed { record, folder: place.0, before: kept, shown, again });
         let stands = self.world.names[&place.0].get(&place.1);
@@ -444,10 +444,9 @@ impl Model {
         let station = &mut self.stations[st];
         let aside = match station.files[file].stands {
             Stands::Fresh => {
+                // What was taken away for this text stays.
                 station.here.remove(&place);
-                if let Some(gone) = station.files[file].returning.take() {
-                    station.gone.insert(place.clone(), gone);
-                }
+                station.files[file].returning = None;
                 station.files[file].stands = Stands::Local;
                 file
             }
@@ -464,6 +463,26 @@ impl Model {
 }
 
 impl Model {
+    /// What a workstation that believes what it knows shows of a record may be of a later version
+    /// than the one that it showed before, and never of an earlier one: nobody promises when it
+    /// learns.
+    pub(crate) fn learn(&mut self, st: usize, folder: Folder, record: Record, text: &[u8]) {
+        let (station, world) = (&mut self.stations[st], &self.world);
+        let (user, rights) = (station.user, world.rights(folder));
+        let mut version = station.load(world, record);
+        let is_shown = |v: &&Rc<Version>| v.text_for(user, rights).bytes() == text;
+        let file = station.file_of(record);
+        let is_draft = file.is_some_and(|f| station.files[f].draft.is_some());
+        if !is_draft && !is_shown(&&version) {
+            let newer = world.after(record, version.commit).find(is_shown);
+            version = newer.unwrap_or(&version).clone();
+            station.last.insert(record, version.clone());
+        }
+        if let Some(file) = file {
+            station.files[file].clean = Some(version);
+        }
+    }
+
     /// Returns what whoever has a file open reads.
     pub(crate) fn open_text(&mut self, st: usize, file: usize) -> Text {
         let station = &self.stations[st];

@@ -1,8 +1,9 @@
 //! The reference model: random work of several people at several workstations, compared step by
 //! step with a model that knows nothing of encryption, records or caches.
 //!
-//! `CHARTFS_MODEL_OPS` says how many operations to do, `CHARTFS_LONG=1` makes that a million,
-//! `CHARTFS_MODEL_SEED` replays what a failure names.
+//! `CHARTFS_MODEL_OPS` says how many operations to do, `CHARTFS_LONG=1` makes that a million.
+//! `CHARTFS_MODEL_SEED` replays the case that a failure names, or begins there;
+//! `CHARTFS_MODEL_SHRINK` says how often it is tried again to make it shorter.
 
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 #![allow(clippy::case_sensitive_file_extension_comparisons, clippy::large_enum_variant)]
@@ -40,6 +41,10 @@ const CASE_STEPS: usize = 120;
 const CASES_PER_SITE: u64 = 20;
 /// How often a case that failed is tried again to make it shorter, at most.
 const SHRINK_MAX: u32 = 300;
+/// How many operations the short run has.
+const SHORT_OPERATIONS: u64 = 800;
+/// After how many failures a run ends.
+const WRONG_MAX: usize = 20;
 /// After how many steps everybody is asked at a new workstation.
 const EVERYBODY_EVERY: usize = 25;
 
@@ -117,13 +122,16 @@ impl Stage {
     }
 }
 
-/// Does one case made of a seed; a failure is made as short as it gets.
-fn check(stage: &Stage, seed: u64) -> u64 {
+/// Does one case made of a seed; a failure is made as short as it gets. Returns how many operations
+/// it had, or what is wrong.
+fn check(stage: &Stage, seed: u64) -> Result<u64, Trouble> {
+    let shrinks = number("CHARTFS_MODEL_SHRINK").and_then(|n| u32::try_from(n).ok());
+    let shrinks = shrinks.unwrap_or(SHRINK_MAX);
     let config = Config {
         cases: 1,
         failure_persistence: None,
         rng_seed: RngSeed::Fixed(seed),
-        max_shrink_iters: SHRINK_MAX,
+        max_shrink_iters: shrinks,
         ..Config::default()
     };
     let count = Cell::new(0);
@@ -133,39 +141,62 @@ fn check(stage: &Stage, seed: u64) -> u64 {
         Ok(())
     });
     match done {
-        Ok(()) => count.get(),
+        Ok(()) => Ok(count.get()),
         Err(TestError::Fail(why, plan)) => {
             let steps: Vec<String> = plan.steps.iter().map(|s| format!("{s:?}")).collect();
-            panic!(
+            Err(format!(
                 "CHARTFS_MODEL_SEED={seed}: {why}\nstale {:#b}, policy {}\n{}",
                 plan.stale,
                 plan.policy,
                 steps.join("\n")
-            )
+            ))
         }
-        Err(other) => panic!("CHARTFS_MODEL_SEED={seed}: {other}"),
+        Err(other) => Err(format!("CHARTFS_MODEL_SEED={seed}: {other}")),
     }
+}
+
+/// Does cases from a seed on until so many operations are done; returns how many were, and what was
+/// wrong.
+fn run_from(first: u64, wanted: u64) -> (u64, Vec<Trouble>) {
+    let (mut done, mut seed, began) = (0, first, Instant::now());
+    let (mut stage, mut wrong) = (Stage::new(Bucket::memory()), Vec::new());
+    while done < wanted && wrong.len() < WRONG_MAX {
+        if seed.is_multiple_of(CASES_PER_SITE) {
+            stage = Stage::new(Bucket::memory());
+        }
+        match check(&stage, seed) {
+            Ok(count) => done += count,
+            Err(trouble) => {
+                println!("after {done} operations: {trouble}");
+                wrong.push(trouble);
+            }
+        }
+        seed += 1;
+        if seed.is_multiple_of(100) {
+            let (cases, s) = (seed - first, began.elapsed().as_secs());
+            println!("{done} operations of {cases} cases in {s} s, {} divergences", wrong.len());
+        }
+    }
+    (done, wrong)
 }
 
 #[test]
 fn random_work_of_several_people_gives_what_the_model_says() {
     let is_long = std::env::var_os("CHARTFS_LONG").is_some();
-    let wanted = number("CHARTFS_MODEL_OPS").unwrap_or(if is_long { 1_000_000 } else { 500 });
-    let first = number("CHARTFS_MODEL_SEED");
-    let (mut done, mut seed, began) = (0, first.unwrap_or(1), Instant::now());
-    let mut stage = Stage::new(Bucket::memory());
-    while done < wanted {
-        if seed.is_multiple_of(CASES_PER_SITE) {
-            stage = Stage::new(Bucket::memory());
-        }
-        done += check(&stage, seed);
-        if is_long && seed.is_multiple_of(100) {
-            println!("{done} operations of {seed} cases in {} s", began.elapsed().as_secs());
-        }
-        if first.is_some() && number("CHARTFS_MODEL_OPS").is_none() {
-            break;
-        }
-        seed += 1;
+    let (first, count) = (number("CHARTFS_MODEL_SEED"), number("CHARTFS_MODEL_OPS"));
+    let wanted = match (is_long, first) {
+        (true, _) => 1_000_000,
+        (false, None) => SHORT_OPERATIONS,
+        // One case.
+        (false, Some(_)) => 1,
+    };
+    let (done, mut wrong) = run_from(first.unwrap_or(1), count.unwrap_or(wanted));
+    if first.is_none() && !is_long {
+        let seed = u64::from(std::process::id()) << 20
+            | chartfs::clock::now_unix_s().unsigned_abs() & 0xf_ffff;
+        println!("and CHARTFS_MODEL_SEED={seed}");
+        wrong.extend(run_from(seed, 1).1);
     }
-    println!("{done} operations, {} s", began.elapsed().as_secs());
+    println!("{done} operations");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }

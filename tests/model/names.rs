@@ -148,7 +148,7 @@ impl Model {
         if gone.removal == Removal::Part {
             if let Some(next) = now.take_out(user, rights, &mut self.world.numbers) {
                 let next = Rc::new(next);
-                self.world.records.insert(gone.record, next.clone());
+                self.world.commit(gone.record, next.clone());
                 self.stations[st].last.insert(gone.record, next);
             }
             return;
@@ -546,7 +546,7 @@ impl Model {
                 Entry::File(record, _) => {
                     let user = self.stations[manager].user;
                     let now = Rc::new(self.world.records[&record].touched(user));
-                    self.world.records.insert(record, now.clone());
+                    self.world.commit(record, now.clone());
                     self.stations[manager].last.insert(record, now);
                     count += 1;
                 }
@@ -572,7 +572,7 @@ impl Model {
         let (record, _) = self.changeable(st, place)?;
         let user = self.stations[st].user;
         let now = Rc::new(self.world.records[&record].touched(user));
-        self.world.records.insert(record, now.clone());
+        self.world.commit(record, now.clone());
         self.stations[st].last.insert(record, now);
         Ok(())
     }

@@ -73,7 +73,16 @@ impl Version {
         text: &Text,
         numbers: &mut Numbers,
     ) -> Result<Self, Kind> {
-        let text = &text.as_stored();
+        Self::create_as(user, rights, &text.as_stored(), numbers)
+    }
+
+    /// Makes a record of a text that is taken for what it is called.
+    fn create_as(
+        user: User,
+        rights: &Rights,
+        text: &Text,
+        numbers: &mut Numbers,
+    ) -> Result<Self, Kind> {
         let form = text.form();
         let (mut items, mut raw) = (Vec::new(), Vec::new());
         match text {
@@ -213,8 +222,8 @@ pub(crate) fn save(
         return Ok(Saved::Conflict);
     }
     // Its folder says of what form it is; who may not change that leaves it as it is.
-    let text = if rights.names_anything(user) { text.clone() } else { Text::Raw(text.bytes()) };
-    let mut made = Version::create(user, rights, &text, numbers)?;
+    let text = if rights.names_anything(user) { text.as_stored() } else { Text::Raw(text.bytes()) };
+    let mut made = Version::create_as(user, rights, &text, numbers)?;
     made.commit = now.commit + 1;
     let kept = made.items.iter().map(|i| i.number).collect();
     Ok(Saved::Version { now: made, kept, shown: None, again: Vec::new() })

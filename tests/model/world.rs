@@ -34,6 +34,8 @@ pub(crate) struct World {
     /// The folder above, and which setting of which policy a folder has of its own.
     above: BTreeMap<Folder, (Folder, Option<(u64, usize)>)>,
     pub(crate) records: BTreeMap<Record, Rc<Version>>,
+    /// Every version of a record, the oldest first.
+    versions: BTreeMap<Record, Vec<Rc<Version>>>,
     /// What was removed from a folder: it comes back when somebody saves it who did not know.
     pub(crate) removed: BTreeSet<(Folder, Record)>,
     pub(crate) numbers: Numbers,
@@ -45,6 +47,7 @@ impl World {
             names: BTreeMap::from([(TOP, Names::new())]),
             above: BTreeMap::from([(TOP, (TOP, Some((0, 0))))]),
             records: BTreeMap::new(),
+            versions: BTreeMap::new(),
             removed: BTreeSet::new(),
             numbers: Numbers(0),
         }
@@ -78,8 +81,21 @@ impl World {
 
     pub(crate) fn add_record(&mut self, version: Version) -> Record {
         let record = self.numbers.next();
-        self.records.insert(record, Rc::new(version));
+        self.commit(record, Rc::new(version));
         record
+    }
+
+    /// Makes a version the newest of its record.
+    pub(crate) fn commit(&mut self, record: Record, version: Rc<Version>) {
+        let versions = self.versions.entry(record).or_default();
+        versions.retain(|v| v.commit < version.commit);
+        versions.push(version.clone());
+        self.records.insert(record, version);
+    }
+
+    /// Returns the versions that came after one.
+    pub(crate) fn after(&self, record: Record, commit: u64) -> impl Iterator<Item = &Rc<Version>> {
+        self.versions[&record].iter().filter(move |v| v.commit > commit)
     }
 
     pub(crate) fn is_below(&self, folder: Folder, other: Folder) -> bool {

@@ -113,6 +113,9 @@ impl Round {
         }
         merging.abort();
         let copies = work.look(&server, template).await;
+        if copies > 0 {
+            work.problems.push("there is one writer, and a conflict copy".to_owned());
+        }
         let mut seen = seen.lock().unwrap();
         seen.begin();
         let mut problems = work.problems;

@@ -12,7 +12,7 @@ use chartfs::view::{Access, Handle, Ino, View};
 use crate::cells::kind_of;
 use crate::fake_s3::http::Request;
 use crate::fake_s3::{FakeS3, Fault};
-use crate::template::{TRIES, Template, open, patiently, record_text};
+use crate::template::{TRIES, Template, long_text, open, patiently, record_text};
 
 const SOON: Duration = Duration::from_millis(200);
 const LONG: Duration = Duration::from_secs(20);
@@ -70,6 +70,12 @@ impl Bench {
         };
         view.read_path(name, take).await.unwrap();
         String::from_utf8(text).unwrap()
+    }
+
+    async fn assert_no_copies(&self) {
+        let listed = self.view.list_path("/").await.unwrap();
+        let names: Vec<_> = listed.iter().map(|e| String::from_utf8_lossy(&e.name)).collect();
+        assert!(!names.iter().any(|n| n.contains("(conflict")), "{names:?}");
     }
 
     /// A save fails with an error, then the bucket is well again and the same save succeeds.
@@ -215,11 +221,11 @@ async fn a_text_whose_close_failed_is_committed_when_the_drive_is_left() {
 /// An answer was lost for good, and the program saves again: it is in no conflict with itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_save_after_one_of_unknown_outcome_makes_no_conflict_copy() {
-    for name in ["a.json", "new.json"] {
+    for name in ["a.json", "new.json", "long.bin"] {
         let bench = Bench::with(LONG, LONG).await;
         // The record's commit, or the folder's, is applied; from then on nothing answers.
         let mut is_applied = false;
-        let wanted = if name == "a.json" { 1 } else { 2 };
+        let wanted = if name == "new.json" { 2 } else { 1 };
         let mut commits = 0;
         bench.fail(move |request| {
             commits += u32::from(
@@ -235,19 +241,54 @@ async fn a_save_after_one_of_unknown_outcome_makes_no_conflict_copy() {
                 _ => Fault::None,
             }
         });
-        let first = record_text("first try", "");
+        let first = text_for(name, "first try");
         bench.view.write_path(Ino::ROOT, name.as_bytes(), first.as_bytes()).await.unwrap_err();
         bench.recover();
-        assert_eq!(
-            bench.stored(name).await,
-            first,
+        assert!(
+            bench.stored(name).await == first,
             "its outcome is not known here, but it happened"
         );
-        let second = record_text("second try", "");
+        let second = text_for(name, "second try");
         bench.view.write_path(Ino::ROOT, name.as_bytes(), second.as_bytes()).await.unwrap();
-        assert_eq!(bench.stored(name).await, second);
-        let listed = bench.view.list_path("/").await.unwrap();
-        let names: Vec<_> = listed.iter().map(|e| String::from_utf8_lossy(&e.name)).collect();
-        assert!(!names.iter().any(|n| n.contains("(conflict")), "{names:?}");
+        assert!(bench.stored(name).await == second);
+        bench.assert_no_copies().await;
+    }
+}
+
+/// A text is committed, and then the bucket does not say whether its name is still there: `close`
+/// fails, and the save that is made again is in no conflict with itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_save_whose_folder_could_not_be_looked_at_makes_no_conflict_copy() {
+    for name in ["a.json", "long.bin"] {
+        for goes_on in [false, true] {
+            let bench = Bench::with(LONG, LONG).await;
+            let mut text = text_for(name, "committed");
+            let handle = bench.write(name, &text).await;
+            let mut is_committed = false;
+            bench.fail(move |request| {
+                let refused = is_committed && request.method == "GET";
+                is_committed |= kind_of(request) == "update";
+                if refused { Fault::Status(503, "SlowDown") } else { Fault::None }
+            });
+            bench.view.flush(handle).await.unwrap_err();
+            bench.recover();
+            assert!(bench.stored(name).await == text, "it was committed all the same");
+            if goes_on {
+                text = text_for(name, "continued");
+                patiently(async || bench.view.write(handle, 0, text.clone().into()).await).await;
+            }
+            patiently(async || bench.view.flush(handle).await).await;
+            bench.view.release(handle).await;
+            assert!(bench.stored(name).await == text);
+            bench.assert_no_copies().await;
+        }
+    }
+}
+
+/// A text for a file of this name; those of words of one length are of one length.
+fn text_for(name: &str, what: &str) -> String {
+    match name {
+        "long.bin" => String::from_utf8(long_text(what, 300_000)).unwrap(),
+        _ => record_text(what, ""),
     }
 }

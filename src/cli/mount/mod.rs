@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::drive::{DriveArgs, Holder, Workstation, open_drive};
+use super::drive::{DriveArgs, Holder, Workstation, open_drive, open_moves};
 use super::out::say;
 use super::report::{Exit, Outcome};
 use super::secrets;
@@ -90,6 +90,9 @@ fn plan(args: &mut MountArgs, session: &Session) -> Result<Plan> {
     let location: Location = args.source.parse()?;
     let list = options::parse(&args.options)?;
     let nonempty = args.nonempty || list.nonempty;
+    if daemon::clear_dead(&args.dir)? {
+        say(format_args!("note: a dead mount of {} was cleared", args.dir.display()));
+    }
     let point = daemon::check_point(&args.dir, nonempty)?;
     let flag = args.attr_ttl.map(Duration::from_secs);
     let attr_ttl = flag.or(list.attr_ttl).unwrap_or(session.settings.attr_ttl);
@@ -156,8 +159,16 @@ fn serve(session: &Session, plan: Plan, ready: impl FnOnce()) -> Result<()> {
         let daemon_pid = Some(std::process::id());
         let options = ViewOptions { attr_ttl: plan.attr_ttl, daemon_pid, ..ViewOptions::default() };
         let texts = super::rejected::open_texts(session, records.keyring().clone())?;
+        let moves = open_moves(session, records.keyring().clone())?;
         let view = View::of(Arc::new(records), options).await?;
         view.keep_rejected_in(texts);
+        if !plan.options.read_only {
+            view.note_moves_in(moves);
+            // What cannot be completed now is completed while the drive is used.
+            if let Err(error) = view.complete_moves().await {
+                tracing::warn!(%error, "a move that was interrupted waits for the bucket");
+            }
+        }
         Ok::<_, Error>(view)
     })?;
     let mount = Mount {

@@ -65,7 +65,7 @@ impl Check<'_> {
             return Err(Error::damaged("the record is older than a version in its history"));
         }
         if next.head.version > number {
-            return note("the version after it was not kept");
+            return note("the version after it was not kept, as those that change a time only");
         }
         if next.head.previous != old.object_hash {
             return Err(Error::damaged("the next version follows another than this one"));

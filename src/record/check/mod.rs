@@ -81,6 +81,8 @@ pub struct Report {
     pub findings: Vec<Finding>,
     /// What is not wrong: leftovers that nothing names, gaps in a history.
     pub notes: Vec<Finding>,
+    /// How many notes there are of each text, with those that are only counted.
+    pub noted: BTreeMap<String, u64>,
     /// How many findings and notes came after the first [`FINDINGS_MAX`].
     pub more: u64,
 }
@@ -96,6 +98,7 @@ impl Report {
     }
 
     fn note(&mut self, object: ObjectName, e: &Error) {
+        *self.noted.entry(e.what().to_owned()).or_default() += 1;
         push(&mut self.notes, &mut self.more, object, e);
     }
 }

@@ -106,6 +106,8 @@ pub(super) enum Change {
     Advance { done: Vec<u64>, next: u64, entry: Entry },
     /// A write is not to be made, because the next one to the same object takes its place.
     Skip { skipped: u64, next: u64, entry: Entry },
+    /// All of these, or none.
+    Together(Vec<Change>),
 }
 
 type Request = (Change, oneshot::Sender<Result<()>>);
@@ -161,10 +163,15 @@ impl JournalFile {
 
     /// Makes a change; returns when it is on the disk.
     pub(super) async fn change(&self, change: Change) -> Result<()> {
+        self.send(change)?.await.map_err(|_| given_up())?
+    }
+
+    /// Makes a change after those that were sent before; the answer comes when it is on the disk.
+    pub(super) fn send(&self, change: Change) -> Result<oneshot::Receiver<Result<()>>> {
         let (reply, answer) = oneshot::channel();
         let writer = self.writer.as_ref().ok_or_else(given_up)?;
         writer.send((change, reply)).map_err(|_| given_up())?;
-        answer.await.map_err(|_| given_up())?
+        Ok(answer)
     }
 
     /// Returns the bytes of a part of a write.
@@ -270,6 +277,7 @@ impl Tables<'_> {
             Change::Part { seq, index, bytes } => {
                 self.parts.insert((*seq, *index), &bytes[..]).map_err(broken).map(drop)
             }
+            Change::Together(changes) => changes.iter().try_for_each(|change| self.make(change)),
             Change::Remove(seqs) => seqs.iter().try_for_each(|seq| self.remove(*seq)),
             Change::Advance { done, next, entry } => {
                 let left = match done.last() {
@@ -327,7 +335,7 @@ fn broken(e: impl std::fmt::Display) -> Error {
     Error::new(Kind::Internal, "the journal cannot be read or written").because(e)
 }
 
-fn given_up() -> Error {
+pub(super) fn given_up() -> Error {
     Error::new(Kind::Internal, "the journal takes no more writes")
         .because("writing it failed before, and what the disk holds of it is not known")
         .hint("look at the disk, then unmount and mount again")

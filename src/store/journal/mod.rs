@@ -9,29 +9,28 @@
 //! When somebody else wrote an object first, the writes to it are taken aside, and whoever knows
 //! what the bytes mean merges them ([`Bucket::lifted`], [`Bucket::drop_lifted`]).
 
-use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use futures::stream::Stream;
+use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::Bucket;
-use super::backend::{Condition, Fetched, Object, PART_LEN_BYTES, Put, Version, over_limit};
-use super::cache::Stored;
+use super::backend::{Condition, Fetched, Version};
 use super::link::Offline;
 use super::name::ObjectName;
-use super::upload::{Parts, Uploaded};
-use crate::clock::now_unix_s;
 use crate::error::{Error, Kind, Result};
 
 mod file;
 mod queue;
+mod read;
 mod send;
+mod together;
+mod write;
 
-use file::{Change, Entry, JournalFile};
+use file::{Change, JournalFile};
 use queue::Queue;
 
 /// How long a write that is to reach the bucket waits for an earlier one to the same object.
@@ -89,6 +88,10 @@ pub(super) struct Journal {
     conflicts_receiver: Mutex<Option<mpsc::UnboundedReceiver<ObjectName>>>,
     /// Whether a write is acknowledged when it is here, or only when the bucket has it.
     is_write_back: bool,
+    /// Whether what an earlier process left is not sent yet, because somebody may look at it.
+    is_held: AtomicBool,
+    /// Held by the task that gathers writes.
+    gathering: Arc<tokio::sync::Mutex<()>>,
 }
 
 /// A journal, sent for as long as somebody uses it.
@@ -120,6 +123,7 @@ impl Journal {
     fn open(path: &Path, limit_bytes: u64, is_write_back: bool) -> Result<Self> {
         let (file, entries) = JournalFile::open(path)?;
         let (conflicts, receiver) = mpsc::unbounded_channel();
+        let is_held = AtomicBool::new(!entries.is_empty());
         Ok(Self {
             file,
             queue: Mutex::new(Queue::new(entries)),
@@ -131,6 +135,8 @@ impl Journal {
             conflicts,
             conflicts_receiver: Mutex::new(Some(receiver)),
             is_write_back,
+            is_held,
+            gathering: Arc::default(),
         })
     }
 
@@ -145,181 +151,6 @@ impl Journal {
     fn changed(&self) {
         self.changes.send_modify(|n| *n = n.wrapping_add(1));
         self.wake.notify_one();
-    }
-
-    /// Says how an object is to be read.
-    pub(super) fn read(
-        &self,
-        name: &ObjectName,
-        unless: Option<&Version>,
-        limit_bytes: u64,
-    ) -> Result<Reading> {
-        let pending = unless.and_then(|v| v.pending);
-        loop {
-            let (seq, entry, parts) = {
-                let queue = self.lock();
-                let Some(latest) = queue.latest(name) else {
-                    // Even when the bucket has the same bytes, their version is a new one to
-                    // whoever knows only that of the journal.
-                    return Ok(Reading::Ask(unless.filter(|_| pending.is_none()).cloned()));
-                };
-                if pending == Some(latest.seq) {
-                    return Ok(Reading::Answer(Fetched::Unchanged));
-                }
-                let entry = queue.entry(latest.seq).cloned().ok_or_else(|| lost(name))?;
-                (latest.seq, entry, queue.parts(latest.seq))
-            };
-            if entry.size_bytes > limit_bytes {
-                return Err(over_limit(name, entry.size_bytes, limit_bytes));
-            }
-            let bytes = match parts {
-                Some(parts) if parts.len() == entry.parts as usize => Ok(joined(parts)),
-                // A long one is on the disk before its entry.
-                _ => self.bytes_of(seq, &entry),
-            };
-            match bytes {
-                Ok(bytes) => {
-                    let version = Version::in_journal(seq);
-                    return Ok(Reading::Answer(Fetched::Changed(Object { bytes, version })));
-                }
-                // It was sent, or replaced, since.
-                Err(_) if self.lock().latest(name).is_none_or(|l| l.seq != seq) => {}
-                Err(e) => return Err(e),
-            }
-        }
-    }
-
-    fn bytes_of(&self, seq: u64, entry: &Entry) -> Result<Bytes> {
-        let parts = (0..entry.parts).map(|index| self.file.part(seq, index));
-        Ok(joined(parts.collect::<Result<Vec<_>>>()?))
-    }
-
-    /// Reads a range of an object that is here; `None` when it is not.
-    pub(super) fn read_range(&self, name: &ObjectName, range: Range<u64>) -> Result<Option<Bytes>> {
-        let (seq, entry) = {
-            let queue = self.lock();
-            let Some(latest) = queue.latest(name) else { return Ok(None) };
-            (latest.seq, queue.entry(latest.seq).cloned().ok_or_else(|| lost(name))?)
-        };
-        if range.end > entry.size_bytes {
-            return Err(super::backend::wrong_length(name, &range));
-        }
-        let mut out = BytesMut::new();
-        let mut at = range.start;
-        while at < range.end {
-            let index = u32::try_from(at / PART_LEN_BYTES as u64).map_err(|_| lost(name))?;
-            let Ok(part) = self.part_of(seq, index) else {
-                // It was sent since.
-                return if self.lock().latest(name).is_none() { Ok(None) } else { Err(lost(name)) };
-            };
-            let from = index_of(at % PART_LEN_BYTES as u64);
-            let want = index_of(range.end - at).min(part.len().saturating_sub(from));
-            if want == 0 {
-                return Err(lost(name));
-            }
-            out.extend_from_slice(&part[from..from + want]);
-            at += want as u64;
-        }
-        Ok(Some(out.freeze()))
-    }
-
-    fn part_of(&self, seq: u64, index: u32) -> Result<Bytes> {
-        let parts = self.lock().parts(seq);
-        match parts.as_ref().and_then(|parts| parts.get(index as usize)) {
-            Some(part) => Ok(part.clone()),
-            None => self.file.part(seq, index),
-        }
-    }
-
-    /// Accepts a write; returns when it is on the disk.
-    async fn put(
-        &self,
-        bucket: &Bucket,
-        name: &ObjectName,
-        bytes: Bytes,
-        condition: &Condition,
-    ) -> Result<Put> {
-        let size_bytes = bytes.len() as u64;
-        self.check_space(size_bytes)?;
-        let parts: Vec<Bytes> = if bytes.is_empty() {
-            vec![bytes]
-        } else {
-            (0..bytes.len())
-                .step_by(PART_LEN_BYTES)
-                .map(|at| bytes.slice(at..bytes.len().min(at + PART_LEN_BYTES)))
-                .collect()
-        };
-        let Some((seq, entry, is_old)) = self.reserve(name, condition, size_bytes, &parts)? else {
-            return Ok(Put::Refused);
-        };
-        if is_old {
-            return Ok(Put::Stored(Version::in_journal(seq)));
-        }
-        let base = match &entry.wanted {
-            file::Wanted::Matches(version) => bucket.cached_bytes(name, version),
-            _ => None,
-        };
-        let change = Change::Append { seq, entry, parts, base };
-        self.write(seq, change).await?;
-        Ok(Put::Stored(Version::in_journal(seq)))
-    }
-
-    /// Takes a number for a write, when its condition holds; `true` when the same write waits
-    /// already.
-    fn reserve(
-        &self,
-        name: &ObjectName,
-        condition: &Condition,
-        size_bytes: u64,
-        parts: &[Bytes],
-    ) -> Result<Option<(u64, Entry, bool)>> {
-        let count = u32::try_from(parts.len()).map_err(|_| too_long())?;
-        let mut queue = self.lock();
-        let Some(wanted) = queue.wanted(name, condition) else { return Ok(None) };
-        let time_unix_s = now_unix_s();
-        let entry = Entry { name: name.clone(), wanted, size_bytes, parts: count, time_unix_s };
-        if let (Condition::Always, Some(latest)) = (condition, queue.latest(name)) {
-            return Ok(Some((latest.seq, entry, true)));
-        }
-        let seq = queue.take_seq();
-        queue.add(seq, entry.clone(), parts.to_vec());
-        Ok(Some((seq, entry, false)))
-    }
-
-    /// Stores a long object without its entry; returns the number of parts and the length.
-    async fn store_parts<S>(
-        &self,
-        seq: u64,
-        first: Bytes,
-        parts: &mut Parts<S>,
-    ) -> Result<(u32, u64)>
-    where
-        S: Stream<Item = Result<Bytes>> + Send,
-    {
-        let (mut index, mut size_bytes) = (0, 0);
-        let mut next = Some(first);
-        while let Some(bytes) = next {
-            size_bytes += bytes.len() as u64;
-            self.check_space(size_bytes)?;
-            self.file.change(Change::Part { seq, index, bytes }).await?;
-            index += 1;
-            next = parts.next().await?;
-        }
-        Ok((index, size_bytes))
-    }
-
-    async fn write(&self, seq: u64, change: Change) -> Result<()> {
-        let written = self.file.change(change).await;
-        {
-            let mut queue = self.lock();
-            if written.is_ok() {
-                queue.is_durable(seq);
-            } else {
-                queue.remove(&[seq]);
-            }
-        }
-        self.changed();
-        written
     }
 
     fn check_space(&self, size_bytes: u64) -> Result<()> {
@@ -339,8 +170,15 @@ impl Journal {
         Ok(())
     }
 
+    /// Lets what an earlier process left be sent.
+    fn release(&self) {
+        self.is_held.store(false, Ordering::Release);
+        self.wake.notify_one();
+    }
+
     /// Waits until no write to an object is here; whoever wants to write it through does.
     async fn wait_until_sent(&self, name: &ObjectName) -> Result<()> {
+        self.release();
         let mut changes = self.changes.subscribe();
         let wait = async {
             while self.lock().latest(name).is_some() && changes.changed().await.is_ok() {}
@@ -376,17 +214,6 @@ impl Journal {
     }
 }
 
-fn joined(parts: Vec<Bytes>) -> Bytes {
-    match <[Bytes; 1]>::try_from(parts) {
-        Ok([whole]) => whole,
-        Err(parts) => parts.concat().into(),
-    }
-}
-
-fn index_of(n: u64) -> usize {
-    usize::try_from(n).expect("offsets within a part fit in memory")
-}
-
 fn lost(name: &ObjectName) -> Error {
     Error::damaged(format!("the journal lost a write to {name}"))
 }
@@ -400,7 +227,8 @@ impl Bucket {
     /// background; `is_write_back` acknowledges a write when it is there, otherwise when the bucket
     /// has it, and the file is only emptied of what an earlier mount left.
     ///
-    /// To be called within a runtime.
+    /// What an earlier process left is sent once somebody has looked at it and says so with
+    /// [`Bucket::send_what_waits`], or waits for it. To be called within a runtime.
     ///
     /// # Errors
     /// `Conflict` when another process has the file open; `Integrity` when it is damaged.
@@ -416,61 +244,19 @@ impl Bucket {
         Ok(self)
     }
 
+    /// Begins to send what an earlier process left.
+    pub fn send_what_waits(&self) {
+        if let Some(journal) = &self.journal {
+            journal.release();
+        }
+    }
+
     /// Counts the writes that wait in the journal at `path`, which no mount has open.
     ///
     /// # Errors
     /// `Conflict` when one has; `Integrity` when it is damaged.
     pub fn count_journal(path: &Path) -> Result<usize> {
         file::count(path)
-    }
-
-    pub(super) async fn put_in_journal(
-        &self,
-        journal: &Journal,
-        name: &ObjectName,
-        bytes: Bytes,
-        condition: Condition,
-    ) -> Result<Put> {
-        if journal.is_write_back {
-            return journal.put(self, name, bytes, &condition).await;
-        }
-        journal.wait_until_sent(name).await?;
-        match journal.settled_condition(condition) {
-            Some(condition) => self.put_now(name, bytes, condition).await,
-            None => Ok(Put::Refused),
-        }
-    }
-
-    /// Accepts a long object part by part.
-    pub(super) async fn put_large_in_journal<S>(
-        &self,
-        journal: &Journal,
-        name: &ObjectName,
-        first: Bytes,
-        parts: &mut Parts<S>,
-    ) -> Result<Uploaded>
-    where
-        S: Stream<Item = Result<Bytes>> + Send,
-    {
-        let seq = journal.lock().take_seq();
-        let stored = journal.store_parts(seq, first, parts).await;
-        let (count, size_bytes) = match stored {
-            Ok(stored) => stored,
-            Err(e) => {
-                journal.file.change(Change::Remove(vec![seq])).await?;
-                return Err(e);
-            }
-        };
-        let entry = Entry {
-            name: name.clone(),
-            wanted: file::Wanted::Always,
-            size_bytes,
-            parts: count,
-            time_unix_s: now_unix_s(),
-        };
-        journal.lock().add(seq, entry.clone(), Vec::new());
-        journal.write(seq, Change::Append { seq, entry, parts: Vec::new(), base: None }).await?;
-        Ok(Uploaded { version: Version::in_journal(seq), size_bytes })
     }
 
     /// Returns what waits on this workstation.
@@ -494,6 +280,22 @@ impl Bucket {
         self.journal.as_ref().is_some_and(|j| j.lock().latest(name).is_some())
     }
 
+    /// Returns the objects of which a change, and not only their making, waits on this workstation.
+    pub fn pending_edits(&self) -> Vec<ObjectName> {
+        self.journal.as_ref().map(|j| j.lock().edited()).unwrap_or_default()
+    }
+
+    /// Returns what the writes to an object that wait here replace in the bucket, when that is
+    /// known.
+    ///
+    /// # Errors
+    /// `Internal` when the journal cannot be read.
+    pub fn pending_base(&self, name: &ObjectName) -> Result<Option<Bytes>> {
+        let Some(journal) = &self.journal else { return Ok(None) };
+        let first = journal.lock().chain(name).first().copied();
+        first.map_or(Ok(None), |first| journal.file.base(first))
+    }
+
     /// Says whether a write is acknowledged when it is in the journal.
     pub fn is_write_back(&self) -> bool {
         self.journal.as_ref().is_some_and(|j| j.is_write_back)
@@ -509,7 +311,7 @@ impl Bucket {
     pub async fn drain_journal(&self, limit: Duration) -> usize {
         let Some(journal) = &self.journal else { return 0 };
         let mut changes = journal.changes.subscribe();
-        journal.wake.notify_one();
+        journal.release();
         let is_away = || self.link.as_ref().is_some_and(|link| link.offline().is_some());
         let wait = async {
             while journal.lock().len() > 0 && !is_away() && changes.changed().await.is_ok() {}
@@ -551,16 +353,6 @@ impl Bucket {
         journal.lock().forget_lifted(name, &lifted.seqs);
         journal.changed();
         Ok(())
-    }
-
-    /// Returns the bytes of a version that the cache holds.
-    fn cached_bytes(&self, name: &ObjectName, version: &Version) -> Option<Bytes> {
-        match self.cache.as_ref()?.get(name)? {
-            Stored::Object(o) if o.version == *version && o.bytes.len() <= PART_LEN_BYTES => {
-                Some(o.bytes)
-            }
-            _ => None,
-        }
     }
 }
 

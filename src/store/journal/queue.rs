@@ -10,6 +10,7 @@ use lru::LruCache;
 use super::super::backend::{Condition, Version};
 use super::super::name::ObjectName;
 use super::file::{Entry, Wanted};
+use super::together::Gathered;
 
 /// For how many finished writes the version that the bucket gave is remembered.
 const SETTLED_MAX: NonZeroUsize = NonZeroUsize::new(1 << 16).expect("not zero");
@@ -44,6 +45,8 @@ pub(super) struct Queue {
     /// Writes that the bucket refused because somebody else wrote first, until they are merged.
     lifted: HashMap<ObjectName, VecDeque<Vec<u64>>>,
     settled: LruCache<u64, Version>,
+    /// Writes that wait for others, to go to the disk with them.
+    pub(super) gathered: Option<Gathered>,
 }
 
 impl Queue {
@@ -55,6 +58,7 @@ impl Queue {
             chains: HashMap::new(),
             lifted: HashMap::new(),
             settled: LruCache::new(SETTLED_MAX),
+            gathered: None,
         };
         for (seq, entry) in entries {
             queue.chains.entry(entry.name.clone()).or_default().seqs.push_back(seq);
@@ -105,6 +109,11 @@ impl Queue {
     pub(super) fn add(&mut self, seq: u64, entry: Entry, parts: Vec<Bytes>) {
         self.chains.entry(entry.name.clone()).or_default().seqs.push_back(seq);
         self.entries.insert(seq, (entry, Some(parts)));
+    }
+
+    /// Says whether a write waits for others to go to the disk with it.
+    pub(super) fn is_gathered(&self, seq: u64) -> bool {
+        self.gathered.as_ref().is_some_and(|gathered| gathered.has(seq))
     }
 
     /// Returns the parts of a write that is not on the disk yet.
@@ -189,6 +198,16 @@ impl Queue {
             }
         }
         jobs
+    }
+
+    /// Returns the objects of which a write that waits replaces what was there before.
+    pub(super) fn edited(&self) -> Vec<ObjectName> {
+        let replaces = |seq: &u64| {
+            let wanted = self.entry(*seq).map(|entry| &entry.wanted);
+            matches!(wanted, Some(Wanted::Matches(_) | Wanted::Follows))
+        };
+        let edited = self.chains.iter().filter(|(_, chain)| chain.seqs.iter().any(replaces));
+        edited.map(|(name, _)| name.clone()).collect()
     }
 
     /// Returns the writes to an object, the oldest first.

@@ -2,6 +2,7 @@
 //! until the bucket answers.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -30,6 +31,9 @@ enum Sent {
 
 /// Sends what waits, until it is aborted.
 pub(super) async fn run(journal: Arc<Journal>, bucket: Bucket) {
+    while journal.is_held.load(Ordering::Acquire) {
+        journal.wake.notified().await;
+    }
     loop {
         match step(&journal, &bucket).await {
             Ok(true) => {}

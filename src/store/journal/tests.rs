@@ -4,7 +4,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 
-use super::super::backend::{Attempt, Backend, Fault, Outcome, Pages, RequestCounts, Upload};
+use std::ops::Range;
+
+use super::super::backend::{
+    Attempt, Backend, Fault, Outcome, PART_LEN_BYTES, Pages, Put, RequestCounts, Upload,
+};
 use super::super::memory::Memory;
 use super::super::{Policy, StoreOptions};
 use super::*;
@@ -221,6 +225,94 @@ async fn a_write_that_the_bucket_has_from_before_a_crash_is_not_made_twice() {
     assert_eq!(bucket.drain_journal(LIMIT).await, 0);
     assert_eq!(text(&site.other, "r/a").await.as_deref(), Some("two"));
     assert_eq!(text(&site.other, "r/new").await.as_deref(), Some("new"));
+}
+
+/// Returns how many writes would be found if the process died now.
+fn found_after_a_death(site: &Site) -> usize {
+    let copy = site.dir.path().join("copy");
+    std::fs::copy(site.dir.path().join("journal"), &copy).unwrap();
+    Bucket::count_journal(&copy).unwrap()
+}
+
+#[tokio::test]
+async fn of_what_is_written_together_a_death_leaves_all_or_nothing() {
+    let site = Site::new();
+    for object in ["r/a", "r/b"] {
+        put(&site.other, object, "base", Condition::Absent).await.unwrap();
+    }
+    let bucket = site.bucket().await;
+    let base = async |object: &str| {
+        let object = bucket.get(&name(object), 100).await.unwrap().unwrap();
+        Condition::Matches(object.version)
+    };
+    let (a, b) = (base("r/a").await, base("r/b").await);
+    site.unplug(true);
+    let done = bucket.together(async {
+        put(&bucket, "r/a", "two", a).await.unwrap();
+        assert_eq!(found_after_a_death(&site), 0);
+        assert_eq!(text(&bucket, "r/a").await.as_deref(), Some("two"), "it is seen here");
+        put(&bucket, "r/b", "two", b).await.unwrap();
+        assert_eq!(found_after_a_death(&site), 0);
+        Ok(())
+    });
+    done.await.unwrap();
+    assert_eq!(found_after_a_death(&site), 2);
+    site.unplug(false);
+    while bucket.drain_journal(LIMIT).await > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(text(&site.other, "r/a").await.as_deref(), Some("two"));
+    assert_eq!(text(&site.other, "r/b").await.as_deref(), Some("two"));
+}
+
+#[tokio::test]
+async fn what_is_written_on_top_of_what_is_gathered_is_acknowledged_with_it() {
+    let site = Site::new();
+    put(&site.other, "r/a", "base", Condition::Absent).await.unwrap();
+    let bucket = site.bucket().await;
+    let base = bucket.get(&name("r/a"), 100).await.unwrap().unwrap().version;
+    site.unplug(true);
+    let (told, tell) = tokio::sync::oneshot::channel();
+    let on_top = async {
+        let version: Version = tell.await.unwrap();
+        put(&bucket, "r/a", "on top", Condition::Matches(version)).await.unwrap();
+        assert_eq!(found_after_a_death(&site), 3, "not before the one that it follows");
+    };
+    let gathering = bucket.together(async {
+        let one = put(&bucket, "r/a", "one", Condition::Matches(base)).await.unwrap();
+        // What nobody knows of yet does not wait.
+        put(&bucket, "r/new", "new", Condition::Absent).await.unwrap();
+        assert_eq!(found_after_a_death(&site), 1);
+        told.send(one).unwrap();
+        while text(&bucket, "r/a").await.as_deref() != Some("on top") {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(found_after_a_death(&site), 1);
+        Ok(())
+    });
+    let (gathered, ()) = tokio::join!(gathering, on_top);
+    gathered.unwrap();
+    assert_eq!(found_after_a_death(&site), 3);
+}
+
+#[tokio::test]
+async fn what_a_task_gathered_that_is_given_up_goes_to_the_disk() {
+    let site = Site::new();
+    put(&site.other, "r/a", "base", Condition::Absent).await.unwrap();
+    let bucket = site.bucket().await;
+    let base = bucket.get(&name("r/a"), 100).await.unwrap().unwrap().version;
+    site.unplug(true);
+    let mut gathering = Box::pin(bucket.together(async {
+        put(&bucket, "r/a", "one", Condition::Matches(base)).await.unwrap();
+        std::future::pending::<Result<()>>().await
+    }));
+    while text(&bucket, "r/a").await.as_deref() != Some("one") {
+        let _ = futures::poll!(&mut gathering);
+        tokio::task::yield_now().await;
+    }
+    drop(gathering);
+    put(&bucket, "r/b", "b", Condition::Absent).await.unwrap();
+    assert_eq!(found_after_a_death(&site), 2);
 }
 
 #[tokio::test]

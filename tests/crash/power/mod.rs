@@ -90,9 +90,6 @@ fn on_one_disk(
         tree = tree_of(site.point());
         println!("round {round}: {how:?}");
         assert_kept(&tree, &promised, round);
-        for writer in &promised {
-            writer.tidy(site.point(), &mut tree);
-        }
         site.assert_hidden_part();
         site.leave(child);
         site.check();
