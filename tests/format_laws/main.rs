@@ -8,6 +8,7 @@ mod dicom;
 mod dicom_tools;
 mod files;
 mod leaks;
+mod mutated;
 mod record;
 mod saves;
 
