@@ -520,6 +520,19 @@ fn what_is_no_plain_data_set_is_not_cut() {
 }
 
 #[test]
+fn the_content_of_a_report_is_a_note_if_it_has_text() {
+    let s = Syntax::Implicit;
+    let report = |kind: &str, tag: u32, value: &str| {
+        let item = vec![s.text(0x0040_a040, "CS", kind), s.text(tag, "UT", value)];
+        let sequence = s.sequence(0x0040_a730, false, &[item]);
+        cut(&s.file(&[sequence])).1.keys().copied().nth(1).unwrap()
+    };
+    assert_eq!(report("NUM", 0x0040_a30a, "12"), Slot::LABS);
+    assert_eq!(report("TEXT", 0x0040_a160, "slept badly"), Slot::NOTES);
+    assert_eq!(report("TEXT", 0x0040_a160, "HIV positive"), Slot::HIV);
+}
+
+#[test]
 fn a_private_attribute_inside_a_sequence_takes_it_along() {
     let s = Syntax::Explicit;
     let private = s.text(0x0009_1001, "LO", "secret");
