@@ -5,8 +5,11 @@
 
 mod arbitrary;
 mod cda;
+mod dicom;
+mod dicom_tools;
 mod files;
 mod leaks;
+mod mutated;
 mod ndjson;
 mod record;
 mod saves;

@@ -333,6 +333,7 @@ impl<'m> Merge<'m> {
             let siblings: Vec<(Option<&Rank>, Slot)> =
                 nodes.iter().map(|&i| (self.was[i].map(|p| &p.item.rank), slots[i])).collect();
             for (&index, rank) in nodes.iter().zip(order::ranks(&siblings)) {
+                let rank = self.new.nodes[index].rank.clone().unwrap_or(rank);
                 let item = self.item(index, container, rank);
                 parts.entry(slots[index]).or_default().items.push(item);
             }

@@ -1,12 +1,13 @@
 //! A plain file and its sections: cutting, joining, and merging what an editor saved.
 //!
 //! Pure: no files, no network, no clock. A file is cut into byte spans and never printed again,
-//! so that the full view is the original byte for byte. An adapter for another format adds its
-//! [`FormatId`], its structure (see `tree`) and its glue (see `join`).
+//! so that the full view is the original byte for byte. A format is one folder or file with its
+//! [`adapter::Adapter`], and one line in the list below.
 
 mod adapter;
 mod cda;
 mod combine;
+mod dicom;
 mod fhir;
 mod join;
 mod json;
@@ -61,6 +62,7 @@ macro_rules! formats {
 
 formats! {
     5 Cda cda::Cda, "A CDA document in XML.";
+    7 Dicom dicom::Dicom, "A DICOM file by the attributes of its data set.";
     2 FhirJson fhir::Fhir, "A FHIR bundle or resource in JSON.";
     3 FhirNdjson fhir::Ndjson, "FHIR resources in JSON, one per line.";
     1 Json json::Json, "A JSON object by its top-level keys.";
@@ -161,9 +163,10 @@ fn split_tree(tree: &Tree<'_>, rules: &Rules) -> Sections {
     let mut sections = Sections::new();
     for (node, slot) in tree.nodes.iter().zip(slots) {
         let rank = ranks.get_mut(&node.container).and_then(Iterator::next);
+        let rank = rank.expect("a rank was made for every node of the container");
         let item = Item {
             container: node.container,
-            rank: rank.expect("a rank was made for every node of the container"),
+            rank: node.rank.clone().unwrap_or(rank),
             bytes: tree.bytes(node),
             role: Tree::role(node),
         };

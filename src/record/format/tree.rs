@@ -4,6 +4,7 @@
 use std::borrow::Cow;
 
 use super::fhir::Facts;
+use super::rank::Rank;
 use super::section::{Hole, HoleKind, Role};
 use super::slots::Slot;
 
@@ -26,6 +27,8 @@ pub(super) struct Node<'a> {
     pub(super) end: usize,
     pub(super) form: Form,
     pub(super) claim: Claim<'a>,
+    /// Its place among its siblings, where the format itself orders them.
+    pub(super) rank: Option<Rank>,
 }
 
 /// What a node is to the view.
@@ -101,7 +104,7 @@ impl<'a> Tree<'a> {
         claim: Claim<'a>,
     ) -> usize {
         let (end, form) = (start, Form::Text);
-        self.nodes.push(Node { container, identity, start, end, form, claim });
+        self.nodes.push(Node { container, identity, start, end, form, claim, rank: None });
         self.nodes.len() - 1
     }
 

@@ -1,0 +1,92 @@
+//! Partial views of DICOM files before real tools, and back through what these write.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use chartfs::record::format::{FormatId, Rules, Sections, Slot, join, merge};
+
+use crate::dicom::dicom_files;
+use crate::record::{apply, cut, pick, random_view};
+
+/// Views by name, each without some sections.
+const VIEWS: [(&str, &[Slot]); 4] = [
+    ("patient", &[Slot::DEMOGRAPHICS, Slot::IDENTIFIERS, Slot::CONTACT]),
+    ("pixels", &[Slot::IMAGING]),
+    ("vendor", &[Slot::OTHER, Slot::WHOLE, Slot::NOTES]),
+    ("study", &[Slot::ENCOUNTERS, Slot::DIRECTORY, Slot::DEVICES, Slot::PROCEDURES]),
+];
+
+fn view_of(sections: &Sections, hidden: &[Slot]) -> (std::collections::BTreeSet<Slot>, Sections) {
+    let mut visible = random_view(FormatId::Dicom, u64::MAX);
+    visible.retain(|slot| !hidden.contains(slot));
+    let shown = pick(sections, &visible);
+    (visible, shown)
+}
+
+/// Writes every file with its views, each into a folder of its own.
+fn write_views(folder: &Path) -> Vec<(PathBuf, Sections)> {
+    let mut all = Vec::new();
+    for (index, (path, bytes)) in dicom_files().into_iter().enumerate() {
+        let (format, sections) = cut(&bytes);
+        if format != FormatId::Dicom {
+            continue;
+        }
+        let name = path.file_stem().unwrap().to_string_lossy().replace(' ', "-");
+        let place = folder.join(format!("{index:02}-{name}"));
+        std::fs::create_dir(&place).unwrap();
+        std::fs::write(place.join("full.dcm"), &bytes).unwrap();
+        for (name, hidden) in VIEWS {
+            let (_, shown) = view_of(&sections, hidden);
+            std::fs::write(place.join(format!("{name}.dcm")), join(format, &shown)).unwrap();
+        }
+        all.push((place, sections));
+    }
+    all
+}
+
+/// Saves what a tool wrote, and looks that hidden sections are as before and the edit is there.
+fn save_back(file: &Path, sections: &Sections, hidden: &[Slot]) {
+    let edit = std::fs::read(file).unwrap();
+    let (visible, shown) = view_of(sections, hidden);
+    let merged = merge(FormatId::Dicom, &shown, &visible, &edit, &Rules::builtin())
+        .unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    let mut after = sections.clone();
+    apply(&mut after, merged);
+    for slot in hidden {
+        assert!(after.get(slot) == sections.get(slot), "{slot} of {}", file.display());
+    }
+    let view = join(FormatId::Dicom, &pick(&after, &visible));
+    assert!(view == edit, "{} is not what was saved", file.display());
+    assert!(view.windows(4).any(|w| w == b"4242"), "{}", file.display());
+}
+
+#[test]
+fn real_tools_read_and_edit_partial_views() {
+    let folder = tempfile::tempdir().unwrap();
+    let all = write_views(folder.path());
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/dicom_check.py");
+    let python = std::env::var("CHARTFS_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let done = match Command::new(python).arg(script).arg(folder.path()).output() {
+        Ok(done) => done,
+        Err(e) => {
+            println!("SKIPPED: DICOM tools: no Python to drive them: {e}");
+            return;
+        }
+    };
+    let said = String::from_utf8_lossy(&done.stdout);
+    println!("{said}");
+    assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
+    let mut saves = 0;
+    for (place, sections) in &all {
+        for (name, hidden) in VIEWS {
+            for tool in ["dcmodify", "pydicom"] {
+                let file = place.join(format!("{name}.{tool}.dcm"));
+                if file.exists() {
+                    save_back(&file, sections, hidden);
+                    saves += 1;
+                }
+            }
+        }
+    }
+    println!("{saves} files that a tool wrote were saved");
+}

@@ -1,0 +1,85 @@
+//! The functions of the fuzz targets over mutated files of every format, where no fuzzer runs.
+
+use std::path::Path;
+
+use crate::dicom::dicom_files;
+use crate::files::files;
+use crate::record::Dice;
+
+#[path = "../../fuzz/src/laws.rs"]
+mod laws;
+
+/// Longer files are left to the other laws.
+const MAX_BYTES: usize = 60_000;
+/// Rounds over all files; more by `CHARTFS_MUTATIONS`.
+const ROUNDS: usize = 3;
+
+/// Returns the number of the name that a file's name ends like.
+fn name_of(path: &Path) -> u8 {
+    let endings = ["", "csv", "tsv", "toml", "yaml", "md", "hl7", "ndjson", "xml", "dcm"];
+    let ending = path.extension().unwrap_or_default();
+    let found = endings.iter().position(|e| !e.is_empty() && ending == *e).unwrap_or(0);
+    u8::try_from(found).unwrap()
+}
+
+/// Changes bytes, takes some out, doubles some, and puts in some of another file.
+fn mutate(bytes: &mut Vec<u8>, other: &[u8], dice: &mut Dice) {
+    for _ in 0..dice.below(4) {
+        let at = dice.below(bytes.len() + 1);
+        let end = (at + dice.below(40)).min(bytes.len());
+        match dice.below(5) {
+            0 if at < bytes.len() => bytes[at] = u8::try_from(dice.below(256)).unwrap(),
+            1 => drop(bytes.drain(at..end)),
+            2 => {
+                let part = bytes[at..end].to_vec();
+                bytes.splice(at..at, part);
+            }
+            3 => {
+                let from = dice.below(other.len());
+                let part = &other[from..(from + dice.below(200)).min(other.len())];
+                bytes.splice(at..at, part.iter().copied());
+            }
+            _ => {
+                let with = b"\0\xff\"{}[]:,|^~&<>\\#-=\r\n\t ";
+                bytes.insert(at, with[dice.below(with.len())]);
+            }
+        }
+    }
+}
+
+fn head(name: u8, dice: &mut Dice) -> Vec<u8> {
+    [&dice.mask().rotate_left(7).to_le_bytes()[..], &[name]].concat()
+}
+
+#[test]
+fn mutated_files_are_cut_and_saved_as_the_laws_say() {
+    let mut all = files();
+    all.extend(dicom_files());
+    all.retain(|(_, bytes)| bytes.len() <= MAX_BYTES);
+    let rounds = std::env::var("CHARTFS_MUTATIONS").ok().and_then(|n| n.parse().ok());
+    let mut dice = Dice(rounds.unwrap_or(0) as u64);
+    let mut tried = 0;
+    for _ in 0..rounds.unwrap_or(ROUNDS) {
+        for (path, bytes) in &all {
+            let other = &all[dice.below(all.len())].1;
+            let mut file = bytes.clone();
+            mutate(&mut file, other, &mut dice);
+            laws::split(&[head(name_of(path), &mut dice), file.clone()].concat());
+            let file = if dice.below(2) == 0 { bytes } else { &file };
+            let count = dice.below(5);
+            let mut input = head(name_of(path), &mut dice);
+            input.push(u8::try_from(count).unwrap());
+            for _ in 0..count {
+                input.extend(dice.mask().to_le_bytes().iter().take(4));
+                let with = b"\0\0ax1\"{}[]:,|^~&<>\\#-=\r\n ";
+                let taken = u8::try_from(dice.below(12)).unwrap();
+                input.extend([taken, with[dice.below(with.len())]]);
+            }
+            input.extend(file);
+            laws::save(&input);
+            tried += 1;
+        }
+    }
+    println!("{tried} mutated files");
+    assert!(tried > 100);
+}
