@@ -71,7 +71,7 @@ fn odd() -> Vec<String> {
         FEW.to_owned(),
         format!("\u{feff}{}", DOCUMENT.replace('\n', "\r\n")),
         prefixed,
-        DOCUMENT.replace("\n", ""),
+        DOCUMENT.replace('\n', ""),
         "<ClinicalDocument xmlns='urn:hl7-org:v3'></ClinicalDocument>".to_owned(),
         "<ClinicalDocument xmlns='urn:hl7-org:v3'><component><nonXMLBody><text>JVBE</text></nonXMLBody></component></ClinicalDocument><!-- end -->\n".to_owned(),
         "<ClinicalDocument xmlns='urn:hl7-org:v3'><recordTarget/><component/><recordTarget><patientRole></patientRole></recordTarget></ClinicalDocument>".to_owned(),

@@ -5,6 +5,7 @@
 
 mod arbitrary;
 mod cda;
+mod cda_check;
 mod dicom;
 mod dicom_tools;
 mod files;

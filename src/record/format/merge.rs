@@ -277,12 +277,13 @@ impl<'m> Merge<'m> {
             return Ok(());
         }
         let single = |gap: &&super::tree::Gap| gap.kind == HoleKind::Stub;
-        let filled = |container| self.rendered.order.iter().any(|p| p.item.container == container);
+        let old: BTreeSet<u32> = self.rendered.order.iter().map(|p| p.item.container).collect();
+        let new: BTreeSet<u32> = self.new.nodes.iter().map(|node| node.container).collect();
         for (node, was) in self.new.nodes.iter().zip(&self.was) {
             let (Some(gap), Some(was)) = (node.gap().filter(single), was) else { continue };
             let Some(hole) = was.item.hole() else { continue };
-            let fills = self.new.nodes.iter().any(|n| n.container == gap.container);
-            if (fills && !filled(hole.container)) || was.item.bytes != gap.stub {
+            let fills = new.contains(&gap.container) && !old.contains(&hole.container);
+            if fills || was.item.bytes != gap.stub {
                 let what = "what this view does not show cannot be filled in or renamed through it";
                 return Err(Error::new(Kind::Denied, what).because("it may have a value"));
             }

@@ -182,7 +182,9 @@ impl<'a> Cut<'a> {
             return types::of_patient(name);
         }
         let mut facts = Facts::default();
-        parts.iter().for_each(|part| facts.join(&part.facts));
+        for part in parts {
+            facts.join(&part.facts);
+        }
         Rules::decide(types::of_header(name, false), facts.hits, facts.raised)
     }
 
@@ -248,7 +250,9 @@ impl<'a> Cut<'a> {
             (_, Level::Document, "component") if !holds_body(part) => {
                 let mut facts = Facts::default();
                 let inner = part.inner.iter().flat_map(|inner| &inner.parts);
-                inner.chain([part]).for_each(|part| facts.join(&part.facts));
+                for part in inner.chain([part]) {
+                    facts.join(&part.facts);
+                }
                 let slot = self.clinical(Slot::NOTES, &facts);
                 self.stub(place, "component", slot, stub::header("component", prefix));
                 return Some(());

@@ -44,14 +44,14 @@ pub(super) fn section(facts: &Facts, code: &str, prefix: &str) -> Vec<u8> {
     let mut text = String::from("<~component><~section nullFlavor=\"NI\">");
     let known = facts.templates.iter().filter(|(root, _)| is_known(root)).take(MAX_TEMPLATES);
     for (root, extension) in known {
-        text += &format!("<~templateId root=\"{root}\"");
+        text += &["<~templateId root=\"", root, "\""].concat();
         if let Some(extension) = extension.as_deref().filter(|e| is_date(e)) {
-            text += &format!(" extension=\"{extension}\"");
+            text += &[" extension=\"", extension, "\""].concat();
         }
         text += "/>";
     }
-    text += &format!("<~code code=\"{code}\" codeSystem=\"2.16.840.1.113883.6.1\"/>");
-    text += &format!("<~title>{}</~title>", title_of(code));
+    text += &["<~code code=\"", code, "\" codeSystem=\"2.16.840.1.113883.6.1\"/>"].concat();
+    text += &["<~title>", title_of(code), "</~title>"].concat();
     text += "<~text>No information</~text></~section></~component>";
     text.replace('~', prefix).into_bytes()
 }
