@@ -5,6 +5,7 @@
 
 mod arbitrary;
 mod dicom;
+mod dicom_oracle;
 mod dicom_tools;
 mod files;
 mod leaks;

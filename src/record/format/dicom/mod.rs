@@ -154,9 +154,7 @@ impl Parse<'_, '_> {
         let index = self.tree.push(container, name, span.start, Claim::Fixed(slot));
         let node = &mut self.tree.nodes[index];
         node.end = span.end;
-        if container == LIST {
-            node.rank = Rank::from_bytes(identity);
-        }
+        node.rank = Rank::from_bytes(identity);
         index
     }
 
