@@ -1,5 +1,7 @@
 //! The laws for DICOM: over the samples, and over files made here in every encoding.
 
+#![allow(clippy::cast_possible_truncation, reason = "what is made here is short")]
+
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
