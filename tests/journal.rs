@@ -341,6 +341,10 @@ async fn what_was_removed_while_its_edit_waited_over_a_crash_comes_back() {
         two.write(name, r#"{"labs": 2}"#).await;
     }
     two.view.unlink(Ino::ROOT, b"removed.json").await.unwrap();
+    for labs in ["1", "2"] {
+        two.write("/made.json", &format!(r#"{{"labs": {labs}}}"#)).await;
+    }
+    two.view.unlink(Ino::ROOT, b"made.json").await.unwrap();
     two.rename("moved.json", "here.json").await;
     two.rename("over.json", "under.json").await;
     two.crash().await;

@@ -1,13 +1,13 @@
 //! What an earlier mount left in the journal.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::head::RECORD_LEN_MAX_BYTES;
 use super::past::Leaf;
 use super::{DIRECTORY_PROFILE, Located, Record, RecordId, Records};
 use crate::error::Result;
 use crate::store::ObjectName;
-use std::sync::Arc;
 
 impl Records {
     /// Returns the files of which changes wait in the journal, but for those that were taken away
@@ -16,7 +16,8 @@ impl Records {
     /// # Errors
     /// `Integrity` when the journal is damaged; those of reading a large directory.
     pub async fn edits_waiting(&self) -> Result<Vec<Located>> {
-        let (mut files, mut named, mut left) = (Vec::new(), HashSet::new(), HashSet::new());
+        let (mut named, mut left) = (HashSet::new(), HashSet::new());
+        let mut files = Vec::new();
         for name in self.realm().bucket().pending_edits() {
             let Some((located, mine)) = self.waiting(&name).await? else { continue };
             if mine.head.profile != DIRECTORY_PROFILE {
@@ -25,19 +26,21 @@ impl Records {
             }
             let policy = &mine.head.policies[0];
             let now = self.names_in(&mine, policy).await?;
-            let before = match self.realm().bucket().pending_base(&name)? {
+            match self.realm().bucket().pending_base(&name)? {
                 Some(bytes) => {
                     let base = self.read_back(located, &bytes, mine.etag.clone()).await?;
-                    records_in(&self.names_in(&base, policy).await?)
+                    let base = self.names_in(&base, policy).await?;
+                    left.extend(records_in(&base));
+                    let before = removed_in(&base);
+                    left.extend(removed_in(&now).difference(&before));
                 }
                 // Then whoever removed it must have been this user.
                 None => {
                     let own = now.past.removed.iter().filter(|r| r.by == self.keyring().gid());
-                    own.map(|r| r.entry.located.record).collect()
+                    left.extend(own.map(|r| r.entry.located.record));
                 }
-            };
+            }
             named.extend(records_in(&now));
-            left.extend(before);
         }
         files.retain(|file| named.contains(&file.record) || !left.contains(&file.record));
         Ok(files)
@@ -51,6 +54,10 @@ impl Records {
         let record = self.read_back(located, &object.bytes, object.version).await?;
         Ok(Some((located, record)))
     }
+}
+
+fn removed_in(leaf: &Leaf) -> HashSet<RecordId> {
+    leaf.past.removed.iter().map(|r| r.entry.located.record).collect()
 }
 
 fn records_in(leaf: &Leaf) -> HashSet<RecordId> {

@@ -4,18 +4,20 @@
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 
 mod arbitrary;
+mod cda;
 mod dicom;
 mod dicom_oracle;
 mod dicom_tools;
 mod files;
 mod leaks;
 mod mutated;
+mod ndjson;
 mod record;
 mod saves;
 
 use chartfs::demo::patients::patient;
 use chartfs::record::format::{
-    FormatId, Rules, SectionText, Sections, Slot, join, merge, slots_of, view_len,
+    FormatId, Rules, SectionText, Sections, Slot, join, merge, slots_of, split, view_len,
 };
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -38,7 +40,13 @@ fn the_full_view_is_the_file() {
             assert!(SectionText::decode(format, &stored).unwrap() == *text);
         }
     }
-    println!("opaque {}, json {}, fhir {}", counts[0], counts[1], counts[2]);
+    println!(
+        "opaque {}, json {}, fhir {}, cda {}",
+        counts[0],
+        counts[1],
+        counts[2],
+        counts[FormatId::Cda as usize]
+    );
     assert!(counts[1] > 5 && counts[2] > 10);
 }
 
@@ -69,7 +77,9 @@ fn every_view_is_valid_json_and_its_size_is_known_beforehand() {
             let shown = pick(&sections, &random_view(format, mask));
             let view = join(format, &shown);
             assert_eq!(size(format, &shown), view.len() as u64, "{}", path.display());
-            if shown.values().any(|text| !text.is_empty()) {
+            if format == FormatId::Cda {
+                assert!(split(format, &view, &Rules::builtin()).is_ok(), "{}", path.display());
+            } else if shown.values().any(|text| !text.is_empty()) {
                 let text = String::from_utf8(view).unwrap();
                 let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
                 let value: Value = serde_json::from_str(text).unwrap();

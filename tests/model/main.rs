@@ -12,12 +12,14 @@
 mod support;
 
 mod case;
+mod commits;
 mod compare;
 mod edit;
 mod files;
 mod names;
 mod operations;
 mod record;
+mod renames;
 mod rights;
 mod site;
 mod steps;

@@ -26,6 +26,11 @@ pub(super) trait Adapter: Sync {
         true
     }
 
+    /// Says whether a new file may have this structure; a view may show less than any file.
+    fn may_begin(&self, _tree: &Tree<'_>) -> bool {
+        true
+    }
+
     /// Returns the sections that a stored record of the format always has, filled or not.
     fn slots(&self) -> &'static [Slot] {
         CUT

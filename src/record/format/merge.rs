@@ -235,6 +235,7 @@ impl<'m> Merge<'m> {
 
     fn run(self, base: &Sections) -> Result<Merged> {
         let forced = self.removed_shells()?;
+        self.check_stubs()?;
         let mut slots = self.new.slots();
         for (index, slot) in slots.iter_mut().enumerate() {
             if let (Some(was), true) = (self.was[index], self.same[index]) {
@@ -265,6 +266,26 @@ impl<'m> Merge<'m> {
         if items.any(|item| single.contains(&item.container)) {
             let what = "a field that this view does not show cannot be filled through it";
             return Err(Error::new(Kind::Denied, what).because("it may have a value"));
+        }
+        Ok(())
+    }
+
+    /// Refuses to fill or change a stub while it may stand for something in a section outside the
+    /// view: two elements would be shown in its place.
+    fn check_stubs(&self) -> Result<()> {
+        if self.adapter.shell_parts().iter().all(|slot| self.visible.contains(slot)) {
+            return Ok(());
+        }
+        let single = |gap: &&super::tree::Gap| gap.kind == HoleKind::Stub;
+        let filled = |container| self.rendered.order.iter().any(|p| p.item.container == container);
+        for (node, was) in self.new.nodes.iter().zip(&self.was) {
+            let (Some(gap), Some(was)) = (node.gap().filter(single), was) else { continue };
+            let Some(hole) = was.item.hole() else { continue };
+            let fills = self.new.nodes.iter().any(|n| n.container == gap.container);
+            if (fills && !filled(hole.container)) || was.item.bytes != gap.stub {
+                let what = "what this view does not show cannot be filled in or renamed through it";
+                return Err(Error::new(Kind::Denied, what).because("it may have a value"));
+            }
         }
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! A plain file and its sections: cutting, joining, and merging what an editor saved.
 //!
 //! Pure: no files, no network, no clock. A file is cut into byte spans and never printed again,
-//! so that the full view is the original byte for byte. An adapter for another format adds its
-//! [`FormatId`], its structure (see `tree`) and its glue (see `join`).
+//! so that the full view is the original byte for byte. A format is one folder or file with its
+//! [`adapter::Adapter`], and one line in the list below.
 
 mod adapter;
+mod cda;
 mod combine;
 mod dicom;
 mod fhir;
@@ -60,8 +61,10 @@ macro_rules! formats {
 }
 
 formats! {
+    5 Cda cda::Cda, "A CDA document in XML.";
     7 Dicom dicom::Dicom, "A DICOM file by the attributes of its data set.";
     2 FhirJson fhir::Fhir, "A FHIR bundle or resource in JSON.";
+    3 FhirNdjson fhir::Ndjson, "FHIR resources in JSON, one per line.";
     1 Json json::Json, "A JSON object by its top-level keys.";
     0 Opaque opaque::Opaque, "One section with the bytes as they are.";
 }
@@ -99,7 +102,7 @@ pub fn take_apart(bytes: &[u8], name: &str, rules: &Rules) -> (FormatId, Section
     let cut = |format: &FormatId| {
         let adapter = format.adapter();
         let tree = Some(adapter).filter(|a| a.may_be_named(name))?.parse(bytes, rules)?;
-        (!tree.repeated).then(|| (*format, split_tree(&tree, rules)))
+        (!tree.repeated && adapter.may_begin(&tree)).then(|| (*format, split_tree(&tree, rules)))
     };
     FormatId::ALL.iter().find_map(cut).unwrap_or_else(|| (FormatId::Opaque, opaque(bytes)))
 }

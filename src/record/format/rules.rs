@@ -56,8 +56,15 @@ impl Confidential {
         self.0 = self.0.max(Some(level));
     }
 
-    fn exceeds(self, level: Confidentiality) -> bool {
+    pub(super) fn exceeds(self, level: Confidentiality) -> bool {
         self.0.is_some_and(|label| label > level)
+    }
+}
+
+impl std::ops::BitOrAssign for Confidential {
+    /// Keeps the stricter one.
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 = self.0.max(other.0);
     }
 }
 

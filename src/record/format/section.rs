@@ -294,11 +294,8 @@ pub(super) fn view_len(format: FormatId, visible: &[(Slot, Measure)]) -> Option<
     let text = text.saturating_sub(replaced);
     let separators = count.saturating_sub(1);
     Some(match conflict {
-        _ if framed => (text + separators * u64::from(glue.list)).saturating_sub(if count == 0 {
-            drop
-        } else {
-            0
-        }),
+        _ if framed || conflict.is_none() => (text + separators * u64::from(glue.list))
+            .saturating_sub(if count == 0 { drop } else { 0 }),
         Some(c) if count > 1 => {
             let each = (c.before.len() + c.after.len()) as u64;
             text + separators + count * each + (c.head.len() + c.tail.len()) as u64

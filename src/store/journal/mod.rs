@@ -349,7 +349,12 @@ impl Bucket {
     /// When the journal cannot be written.
     pub async fn drop_lifted(&self, name: &ObjectName, lifted: Lifted) -> Result<()> {
         let Some(journal) = &self.journal else { return Ok(()) };
-        journal.file.change(Change::Remove(lifted.seqs.clone())).await?;
+        let written = {
+            let queue = &mut *journal.lock();
+            let change = Change::Remove(lifted.seqs.clone());
+            journal.send_change(queue, &lifted.seqs, change)?
+        };
+        journal.wait_written(written).await?;
         journal.lock().forget_lifted(name, &lifted.seqs);
         journal.changed();
         Ok(())

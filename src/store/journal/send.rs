@@ -131,19 +131,26 @@ async fn settle(journal: &Journal, job: &Job, sent: Sent) -> Result<()> {
     let name = &job.entry.name;
     match sent {
         Sent::Done { through, version } => {
-            let chain = journal.lock().chain(name);
-            let done: Vec<u64> = chain.into_iter().filter(|seq| *seq <= through).collect();
-            let next = journal.lock().settle(&done, &version);
-            let change = match next {
-                Some((next, entry)) => Change::Advance { done, next, entry },
-                None => Change::Remove(done),
+            let written = {
+                let queue = &mut *journal.lock();
+                let mut done = queue.chain(name);
+                done.retain(|seq| *seq <= through);
+                let (concerned, change) = match queue.settle(&done, &version) {
+                    Some((next, entry)) => (vec![next], Change::Advance { done, next, entry }),
+                    None => (Vec::new(), Change::Remove(done)),
+                };
+                journal.send_change(queue, &concerned, change)?
             };
-            journal.file.change(change).await?;
+            journal.wait_written(written).await?;
         }
         Sent::Superfluous => {
             tracing::warn!(object = %name, "an object that was to be made is there already");
-            journal.lock().remove(&[job.seq]);
-            journal.file.change(Change::Remove(vec![job.seq])).await?;
+            let written = {
+                let queue = &mut *journal.lock();
+                queue.remove(&[job.seq]);
+                journal.send_change(queue, &[job.seq], Change::Remove(vec![job.seq]))?
+            };
+            journal.wait_written(written).await?;
         }
         Sent::Overtaken => {
             tracing::info!(object = %name, "somebody else wrote first: the writes are merged");

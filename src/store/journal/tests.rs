@@ -295,6 +295,40 @@ async fn what_is_written_on_top_of_what_is_gathered_is_acknowledged_with_it() {
     assert_eq!(found_after_a_death(&site), 3);
 }
 
+// Then what it follows is the bucket's, which the file has to say.
+#[tokio::test]
+async fn what_is_gathered_while_the_one_before_it_is_sent_is_no_conflict_after_a_death() {
+    let site = Site::new();
+    put(&site.other, "r/a", "base", Condition::Absent).await.unwrap();
+    let bucket = site.bucket().await;
+    let base = bucket.get(&name("r/a"), 100).await.unwrap().unwrap().version;
+    let gathering = bucket.together(async {
+        site.unplug(true);
+        // As somebody else does, who gathers nothing.
+        let (journal, own) = (bucket.clone(), Condition::Matches(base));
+        let one = tokio::spawn(async move { put(&journal, "r/a", "one", own).await.unwrap() });
+        let one = one.await.unwrap();
+        put(&bucket, "r/a", "two", Condition::Matches(one)).await.unwrap();
+        site.unplug(false);
+        while bucket.pending().writes > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        site.unplug(true);
+        Ok(())
+    });
+    gathering.await.unwrap();
+    assert_eq!(found_after_a_death(&site), 1);
+    drop(bucket);
+    site.unplug(false);
+    let bucket = site.bucket().await;
+    let mut conflicts = bucket.take_conflicts().unwrap();
+    while bucket.drain_journal(LIMIT).await > 0 {
+        assert!(conflicts.try_recv().is_err(), "nobody else wrote");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(text(&site.other, "r/a").await.as_deref(), Some("two"));
+}
+
 #[tokio::test]
 async fn what_a_task_gathered_that_is_given_up_goes_to_the_disk() {
     let site = Site::new();

@@ -44,6 +44,11 @@ impl Gathered {
         written
     }
 
+    /// Adds a change of what was gathered before.
+    pub(super) fn also(&mut self, change: Change) {
+        self.changes.push(change);
+    }
+
     pub(super) fn has(&self, seq: u64) -> bool {
         self.seqs.contains(&seq)
     }

@@ -11,6 +11,7 @@ use super::super::cache::Stored;
 use super::super::name::ObjectName;
 use super::super::upload::{Parts, Uploaded};
 use super::file::{self, Change, Entry, Wanted, given_up};
+use super::queue::Queue;
 use super::together::Scope;
 use super::{Journal, JournalInUse, too_long};
 use crate::clock::now_unix_s;
@@ -107,6 +108,35 @@ impl Journal {
             queue.remove(&[seq]);
         }
         Ok(Accepted::Sent(seq, sent?))
+    }
+
+    /// Makes a change that concerns writes which may be gathered, and not on the disk yet: then it
+    /// goes there with them, and nobody waits for it.
+    pub(super) fn send_change(
+        &self,
+        queue: &mut Queue,
+        concerned: &[u64],
+        change: Change,
+    ) -> Result<Option<oneshot::Receiver<Result<()>>>> {
+        let is_gathered = concerned.iter().any(|seq| queue.is_gathered(*seq));
+        match queue.gathered.as_mut().filter(|_| is_gathered) {
+            Some(gathered) => {
+                gathered.also(change);
+                Ok(None)
+            }
+            None => self.file.send(change).map(Some),
+        }
+    }
+
+    /// Waits for what [`Journal::send_change`] made.
+    pub(super) async fn wait_written(
+        &self,
+        written: Option<oneshot::Receiver<Result<()>>>,
+    ) -> Result<()> {
+        match written {
+            Some(written) => written.await.unwrap_or_else(|_| Err(given_up())),
+            None => Ok(()),
+        }
     }
 
     /// Notes that writes are on the disk, or never will be.

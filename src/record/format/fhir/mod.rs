@@ -1,6 +1,7 @@
 //! FHIR in JSON: a bundle by its entries, a patient by its members, any other resource as one
 //! element.
 
+mod ndjson;
 mod scan;
 mod types;
 
@@ -14,10 +15,14 @@ use super::section::{DOCUMENT, HoleKind, LIST, ROOT};
 use super::slots::Slot;
 use super::tree::{Claim, Kind, Tree};
 
+pub(super) use ndjson::Ndjson;
 pub(super) use scan::{Facts, Place, scan};
 pub(super) use types::category;
 
 pub(super) struct Fhir;
+
+/// The sections among which a patient is divided.
+const PATIENT_PARTS: &[Slot] = &[Slot::DEMOGRAPHICS, Slot::CONTACT, Slot::IDENTIFIERS];
 
 /// Two versions of one resource are shown as a bundle.
 const CONFLICT: Conflict = Conflict {
@@ -50,7 +55,7 @@ impl Adapter for Fhir {
     }
 
     fn shell_parts(&self) -> &'static [Slot] {
-        &[Slot::DEMOGRAPHICS, Slot::CONTACT, Slot::IDENTIFIERS]
+        PATIENT_PARTS
     }
 
     fn parse<'a>(&self, bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {
