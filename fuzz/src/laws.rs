@@ -18,9 +18,9 @@ const NAMES: [&str; 10] =
     ["", "a.csv", "a.tsv", "a.toml", "a.yaml", "a.md", "a.hl7", "a.ndjson", "a.xml", "a.dcm"];
 const PATCH_BYTES: usize = 6;
 
-/// Cuts a file, joins it, and looks at a view.
-pub(crate) fn split(input: &[u8]) {
-    let Some((visible, name, file)) = head(input) else { return };
+/// Cuts a file, joins it, and looks at a view; returns the format.
+pub(crate) fn split(input: &[u8]) -> Option<FormatId> {
+    let (visible, name, file) = head(input)?;
     let (format, sections) = take_apart(file, name, &Rules::builtin());
     assert!(join(format, &sections) == file, "a byte is lost");
     check_size(format, &sections);
@@ -33,15 +33,14 @@ pub(crate) fn split(input: &[u8]) {
     let view = join(format, &shown);
     let merged = merge(format, &shown, &visible, &view, &Rules::builtin());
     assert!(merged.is_ok_and(|m| m.is_empty()), "an unchanged save changes something");
+    Some(format)
 }
 
-/// Edits a view and saves it.
-pub(crate) fn save(input: &[u8]) {
-    let Some((visible, name, rest)) = head(input) else { return };
-    let Some((&count, rest)) = rest.split_first() else { return };
-    let Some((patches, file)) = rest.split_at_checked(usize::from(count) * PATCH_BYTES) else {
-        return;
-    };
+/// Edits a view and saves it; returns the format when the save was not refused.
+pub(crate) fn save(input: &[u8]) -> Option<FormatId> {
+    let (visible, name, rest) = head(input)?;
+    let (&count, rest) = rest.split_first()?;
+    let (patches, file) = rest.split_at_checked(usize::from(count) * PATCH_BYTES)?;
     let (format, sections) = take_apart(file, name, &Rules::builtin());
     let visible = visible_of(format, visible);
     let shown = pick(&sections, &visible);
@@ -52,7 +51,7 @@ pub(crate) fn save(input: &[u8]) {
         let end = (at + usize::from(patch[4])).min(edit.len());
         edit.splice(at..end, Some(patch[5]).filter(|&b| b != 0));
     }
-    let Ok(merged) = merge(format, &shown, &visible, &edit, &Rules::builtin()) else { return };
+    let merged = merge(format, &shown, &visible, &edit, &Rules::builtin()).ok()?;
     assert!(merged.changed.keys().all(|slot| visible.contains(slot)));
     assert!(merged.appended.keys().all(|slot| !visible.contains(slot)));
     let appended: BTreeSet<Slot> = merged.appended.keys().copied().collect();
@@ -75,6 +74,7 @@ pub(crate) fn save(input: &[u8]) {
     }
     check_size(format, &pick(&after, &visible));
     check_size(format, &after);
+    Some(format)
 }
 
 fn head(input: &[u8]) -> Option<(u64, &'static str, &[u8])> {

@@ -7,6 +7,7 @@ mod arbitrary;
 mod cda;
 mod cda_check;
 mod dicom;
+mod dicom_oracle;
 mod dicom_tools;
 mod files;
 mod leaks;

@@ -154,9 +154,7 @@ impl Parse<'_, '_> {
         let index = self.tree.push(container, name, span.start, Claim::Fixed(slot));
         let node = &mut self.tree.nodes[index];
         node.end = span.end;
-        if container == LIST {
-            node.rank = Rank::from_bytes(identity);
-        }
+        node.rank = Rank::from_bytes(identity);
         index
     }
 
@@ -186,7 +184,7 @@ impl Parse<'_, '_> {
         while at < self.tree.text.len() {
             let mut scan = Scan::new(self.rules);
             let limit = self.tree.text.len();
-            let element = walk.element(at, limit, &mut |depth, event| scan.visit(depth, event))?;
+            let element = walk.element(at, limit, &mut |depth, event| scan.visit(depth, &event))?;
             if is_forbidden(element.tag, encoding) || count == MAX_ELEMENTS {
                 return None;
             }
@@ -242,17 +240,11 @@ fn same_element(a: &[u8], b: &[u8]) -> bool {
 }
 
 /// Returns what an element with a sequence says, without lengths.
-fn flat(bytes: &[u8], encoding: Encoding) -> Option<Vec<(usize, u32, Option<[u8; 2]>, &[u8])>> {
-    let (mut all, mut is_whole, mut is_sequence) = (Vec::new(), true, false);
-    let mut visit = |depth, event| match event {
-        Event::Value(tag, vr, value) => all.push((depth, tag, vr, value)),
-        Event::Sequence(tag) => {
-            is_sequence = true;
-            all.push((depth, tag, None, &[]));
-        }
-        Event::Item => all.push((depth, 0, None, &[])),
-        Event::Unread => is_whole = false,
-    };
+fn flat(bytes: &[u8], encoding: Encoding) -> Option<Vec<(usize, Event<'_>)>> {
+    let mut all = Vec::new();
+    let mut visit = |depth, event| all.push((depth, event));
     let element = Walk::new(bytes, encoding).element(0, bytes.len(), &mut visit)?;
-    (element.end == bytes.len() && is_whole && is_sequence).then_some(all)
+    let is_sequence = matches!(all.first(), Some((_, Event::Sequence(_))));
+    let is_read = all.iter().all(|(_, event)| *event != Event::Unread);
+    (element.end == bytes.len() && is_sequence && is_read).then_some(all)
 }

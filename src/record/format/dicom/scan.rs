@@ -28,8 +28,8 @@ impl<'a, 'r> Scan<'a, 'r> {
         Self { rules, hits: Hits::default(), held: Vec::new(), code: None, scheme: None }
     }
 
-    pub(super) fn visit(&mut self, depth: usize, event: Event<'a>) {
-        match event {
+    pub(super) fn visit(&mut self, depth: usize, event: &Event<'a>) {
+        match *event {
             Event::Item => (self.code, self.scheme) = (None, None),
             Event::Unread => self.hold(Slot::OTHER),
             Event::Sequence(tag) if depth > 0 => self.hold(place(tag).slot),

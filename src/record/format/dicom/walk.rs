@@ -43,6 +43,7 @@ impl Element {
 }
 
 /// What the walk passes, with how many sequences it stands in.
+#[derive(PartialEq, Eq)]
 pub(super) enum Event<'a> {
     /// A value that is not a sequence, or the fragments of an image; its type where the encoding
     /// writes it.
