@@ -7,6 +7,7 @@
 mod adapter;
 mod combine;
 mod fhir;
+mod hl7;
 mod join;
 mod json;
 mod keys;
@@ -60,6 +61,7 @@ macro_rules! formats {
 
 formats! {
     2 FhirJson fhir::Fhir, "A FHIR bundle or resource in JSON.";
+    4 Hl7v2 hl7::Hl7v2, "HL7 v2 messages in ER7 by segments, or a batch of them.";
     1 Json json::Json, "A JSON object by its top-level keys.";
     0 Opaque opaque::Opaque, "One section with the bytes as they are.";
 }
