@@ -1,7 +1,7 @@
 //! The laws for HL7 v2: every message, with every line end, in every view.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use chartfs::record::format::{FormatId, Rules, SectionText, Slot, join, merge};
 use proptest::prelude::*;
@@ -203,6 +203,40 @@ fn what_is_saved_is_what_is_read_and_hidden_sections_stay() {
     }
     println!("{rounds} edit rounds of messages");
     assert!(rounds >= 60);
+}
+
+/// Writes random views beside their files.
+fn write_views(folder: &Path) -> usize {
+    let (mut dice, mut count) = (Dice(43), 0);
+    for (_, bytes) in messages() {
+        let (format, sections) = cut(&bytes);
+        for round in 0..2 {
+            let visible = random_view(format, if round == 0 { 0 } else { dice.mask() });
+            let view = join(format, &pick(&sections, &visible));
+            std::fs::write(folder.join(format!("{count}.view")), view).unwrap();
+            std::fs::write(folder.join(format!("{count}.full")), &bytes).unwrap();
+            count += 1;
+        }
+    }
+    count
+}
+
+#[test]
+fn other_readers_take_the_views() {
+    let folder = std::env::temp_dir().join(format!("chartfs-hl7-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let count = write_views(&folder);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/hl7_check.py");
+    let python = std::env::var_os("CHARTFS_TEST_PYTHON").unwrap_or_else(|| "python3".into());
+    let ran = std::process::Command::new(python).arg(script).arg(&folder).output();
+    std::fs::remove_dir_all(&folder).unwrap();
+    match ran {
+        Err(e) => println!("SKIPPED: views of HL7 v2 with other readers: no python3: {e}"),
+        Ok(ran) => {
+            println!("{count} views\n{}", String::from_utf8_lossy(&ran.stdout));
+            assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        }
+    }
 }
 
 proptest! {
