@@ -62,7 +62,9 @@ pub(super) fn restrictions(segments: &[Segment<'_>]) -> Vec<Restricted> {
     let mut all = Vec::with_capacity(segments.len());
     for message in segments.chunk_by(|_, next| next.id != *b"MSH") {
         let mut restricted = Restricted::default();
-        message.iter().for_each(|segment| restricted.add(segment));
+        for segment in message {
+            restricted.add(segment);
+        }
         all.resize(all.len() + message.len(), restricted);
     }
     all
@@ -115,7 +117,7 @@ impl Walk<'_, '_> {
         }
         let mut found = facts(segment, self.rules);
         let restricted = self.place.restricted;
-        if restricted.all || restricted.location && segment.id == *b"PV1" {
+        if restricted.names(b"ALL") || restricted.names(b"LOC") && segment.id == *b"PV1" {
             found.restrict();
         }
         self.units[unit].facts.add(found);
@@ -182,18 +184,18 @@ impl Walk<'_, '_> {
     fn begin(&mut self, index: usize) -> usize {
         let segment = &self.segments[index];
         if segment.id == *b"PID" {
-            let Place { is_vaccination, restricted, appointment, .. } = self.place;
-            self.place = Place { is_vaccination, restricted, appointment, ..Place::default() };
+            let Place { appointment, is_vaccination, restricted, .. } = self.place;
+            self.place = Place { appointment, is_vaccination, restricted, ..Place::default() };
         } else {
             self.place = Place::default();
         }
         if segment.id == *b"MSH" {
             self.place.is_vaccination = matches!(segment.code(9), b"VXU" | b"VXR" | b"VXX");
-            let message = self.segments[index..].iter().enumerate();
             let mut restricted = Restricted::default();
-            message
-                .take_while(|&(n, s)| n == 0 || s.id != *b"MSH")
-                .for_each(|(_, segment)| restricted.add(segment));
+            let rest = &self.segments[index + 1..];
+            for segment in rest.iter().take_while(|segment| segment.id != *b"MSH") {
+                restricted.add(segment);
+            }
             self.place.restricted = restricted;
         }
         self.unit(Slot::FRAME, None)
@@ -239,7 +241,7 @@ impl Walk<'_, '_> {
         let is_drug = |id: Id| id.starts_with(b"RX");
         let fits = |ordered: &[Id]| match ordered {
             [] => false,
-            [only] if only == b"ORC" => id != *b"ORC",
+            [b"ORC"] => id != *b"ORC",
             all => {
                 is_drug(id) && all.iter().all(|&o| is_drug(o) || o == *b"ORC") && !all.contains(&id)
             }
@@ -263,8 +265,7 @@ impl Walk<'_, '_> {
     fn observation(&mut self, segment: &Segment<'_>) -> usize {
         let parent = self.place.specimen.or(self.place.order);
         let base = match (self.base(parent), observed(segment.code(3))) {
-            (None | Some(Slot::LABS | Slot::PROCEDURES), Some(slot)) => slot,
-            (Some(Slot::PROCEDURES) | None, None) => Slot::LABS,
+            (None | Some(Slot::LABS | Slot::PROCEDURES), found) => found.unwrap_or(Slot::LABS),
             (Some(slot), _) => slot,
         };
         // The lines of a report are one text: a phrase may run over their ends.

@@ -178,43 +178,43 @@ fn hex_byte(pair: &[u8]) -> Option<u8> {
     u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()
 }
 
-/// What the ARV segments of a message restrict of the patient's own fields.
+/// What the ARV segments of a message restrict, as a set of their codes.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Restricted {
-    pub(super) all: bool,
-    demographics: bool,
-    birth: bool,
-    religion: bool,
-    pub(super) location: bool,
-}
+pub(super) struct Restricted(u8);
+
+/// The codes that name no disease.
+const SHOWN: [&[u8]; 5] = [b"ALL", b"DEM", b"PID-7", b"PID-17", b"LOC"];
 
 impl Restricted {
     pub(super) fn add(&mut self, segment: &Segment<'_>) {
-        if segment.id != *b"ARV" || !is_shown(segment) || segment.code(2) == b"D" {
-            return;
+        let code = segment.code(3);
+        let at = SHOWN.iter().position(|&shown| shown == code);
+        if let Some(at) = at.filter(|_| segment.id == *b"ARV" && segment.code(2) != b"D") {
+            self.0 |= 1 << at;
         }
-        match segment.code(3) {
-            b"ALL" => self.all = true,
-            b"DEM" => self.demographics = true,
-            b"PID-7" => self.birth = true,
-            b"PID-17" => self.religion = true,
-            b"LOC" => self.location = true,
-            _ => {}
-        }
+    }
+
+    /// Says whether a code is among them.
+    pub(super) fn names(self, code: &[u8]) -> bool {
+        let at = SHOWN.iter().position(|&shown| shown == code);
+        at.is_some_and(|at| self.0 & 1 << at != 0)
     }
 
     /// Says whether a field of PID or PD1 is restricted.
     pub(super) fn covers(self, is_patient: bool, number: usize) -> bool {
-        self.all
-            || self.demographics
-            || is_patient && (self.birth && number == 7 || self.religion && number == 17)
+        let alone = match number {
+            7 => self.names(b"PID-7"),
+            17 => self.names(b"PID-17"),
+            _ => false,
+        };
+        self.names(b"ALL") || self.names(b"DEM") || is_patient && alone
     }
 }
 
 /// Says whether everybody sees what an ARV segment restricts: it names no disease, and who fills
 /// a field must know that it is restricted.
 pub(super) fn is_shown(segment: &Segment<'_>) -> bool {
-    matches!(segment.code(3), b"ALL" | b"DEM" | b"PID-7" | b"PID-17" | b"LOC")
+    SHOWN.contains(&segment.code(3))
 }
 
 #[cfg(test)]

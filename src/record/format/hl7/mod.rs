@@ -108,7 +108,7 @@ struct Build<'a> {
     numbers: Numbers,
 }
 
-impl<'a> Build<'a> {
+impl Build<'_> {
     fn take_container(&mut self) -> u32 {
         self.next_container += 1;
         self.next_container - 1

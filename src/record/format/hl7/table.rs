@@ -206,10 +206,10 @@ const SOCIAL_HISTORY: [&str; 5] = ["72166-2", "11367-0", "63512-8", "71802-3", "
 /// Returns the section that an observation's code alone decides.
 pub(super) fn observed(code: &[u8]) -> Option<Slot> {
     let is = |known: &&str| known.as_bytes() == code;
-    if VITAL_SIGNS.iter().any(|c| is(&c)) {
+    if VITAL_SIGNS.iter().any(is) {
         return Some(Slot::VITALS);
     }
-    SOCIAL_HISTORY.iter().any(|c| is(&c)).then_some(Slot::SOCIAL_HISTORY)
+    SOCIAL_HISTORY.iter().any(is).then_some(Slot::SOCIAL_HISTORY)
 }
 
 #[cfg(test)]
