@@ -241,7 +241,7 @@ impl Walk<'_, '_> {
         let is_drug = |id: Id| id.starts_with(b"RX");
         let fits = |ordered: &[Id]| match ordered {
             [] => false,
-            [b"ORC"] => id != *b"ORC",
+            [[b'O', b'R', b'C']] => id != *b"ORC",
             all => {
                 is_drug(id) && all.iter().all(|&o| is_drug(o) || o == *b"ORC") && !all.contains(&id)
             }
