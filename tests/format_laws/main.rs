@@ -10,6 +10,7 @@ mod dicom;
 mod dicom_oracle;
 mod dicom_tools;
 mod files;
+mod hl7;
 mod leaks;
 mod mutated;
 mod ndjson;

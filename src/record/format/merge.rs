@@ -251,7 +251,25 @@ impl<'m> Merge<'m> {
         merged.compare(base, self.visible, &mut parts, &forced, self.adapter);
         merged.appended = parts;
         self.check_appended(&merged.appended)?;
+        self.check_stubs()?;
         Ok(merged)
+    }
+
+    /// Refuses what would stand in the place of a stub, when the view may hide what stands there
+    /// already: its own section, by what it says, may be another than that of the new text.
+    fn check_stubs(&self) -> Result<()> {
+        if self.adapter.shell_parts().iter().all(|slot| self.visible.contains(slot)) {
+            return Ok(());
+        }
+        let shells = self.rendered.order.iter().filter_map(|placed| placed.item.hole());
+        let stubs: BTreeSet<u32> =
+            shells.filter(|h| h.kind == HoleKind::Stub).map(|h| h.container).collect();
+        let mut new = self.was.iter().zip(&self.container).filter(|(was, _)| was.is_none());
+        if new.any(|(_, container)| stubs.contains(container)) {
+            let what = "an element of which this view shows the place alone cannot be written";
+            return Err(Error::new(Kind::Denied, what).because("it may be there and hidden"));
+        }
+        Ok(())
     }
 
     /// Refuses what would stand beside something hidden that has room for one.
@@ -345,6 +363,12 @@ impl<'m> Merge<'m> {
     fn item(&self, index: usize, container: u32, rank: Rank) -> Item {
         let node = &self.new.nodes[index];
         let mut role = Tree::role(node);
+        if let (Some(was), true, Role::Numbered(_)) = (self.was[index], self.same[index], role) {
+            // A number that was written so, and only happens to fit in this view, stays as it is.
+            if was.item.role == Role::Text && was.item.bytes == self.new.span(node) {
+                return Item { container, rank, ..was.item.clone() };
+            }
+        }
         if let Role::Shell(hole) = &mut role {
             hole.container = *self.stored.get(&hole.container).unwrap_or(&hole.container);
             let was = self.was[index].and_then(|p| p.item.hole()).map(|was| was.kind);

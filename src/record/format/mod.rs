@@ -9,6 +9,7 @@ mod cda;
 mod combine;
 mod dicom;
 mod fhir;
+mod hl7;
 mod join;
 mod json;
 mod keys;
@@ -65,6 +66,7 @@ formats! {
     7 Dicom dicom::Dicom, "A DICOM file by the attributes of its data set.";
     2 FhirJson fhir::Fhir, "A FHIR bundle or resource in JSON.";
     3 FhirNdjson fhir::Ndjson, "FHIR resources in JSON, one per line.";
+    4 Hl7v2 hl7::Hl7v2, "HL7 v2 messages in ER7 by segments, or a batch of them.";
     1 Json json::Json, "A JSON object by its top-level keys.";
     0 Opaque opaque::Opaque, "One section with the bytes as they are.";
 }

@@ -42,7 +42,7 @@ impl std::ops::BitOrAssign for Hits {
 }
 
 /// The strictest label of confidentiality seen so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Confidential(Option<Confidentiality>);
 
 impl Confidential {
