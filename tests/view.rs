@@ -54,8 +54,13 @@ fn text(bytes: &[u8]) -> String {
 
 /// A realm with one patient's bundle in it, put there by the doctor and the psychiatrist.
 async fn with_record() -> (TestRealm, Vec<u8>) {
+    with_record_and("announce = false").await
+}
+
+/// The same, with a line more about the section mental-health in the policy.
+async fn with_record_and(line: &str) -> (TestRealm, Vec<u8>) {
     let policy = support::POLICY
-        .replace("[section.mental-health]", "[section.mental-health]\nannounce = false")
+        .replace("[section.mental-health]", &format!("[section.mental-health]\n{line}"))
         .replace("[default]", "[section.hiv]\nread = \"physician@st-mary or owner@ana\"\nwrite = \"physician@st-mary\"\n\n[default]");
     let policy = policy.replace(
         "write = \"psychiatrist@north\"",
@@ -124,6 +129,35 @@ async fn saving_through_a_partial_view_keeps_what_is_hidden() {
     save(&pharmacist, "/record.json", edits[3].as_bytes()).await.unwrap();
     check_owner(&realm, &bundle, "\"cancelled\"").await;
     assert_eq!(text(&read(&pharmacist, "/record.json").await), edits[3]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_announced_section_leaves_a_mark_that_no_save_stores() {
+    let (realm, bundle) = with_record_and("announce = true").await;
+    let ana = drive(&realm, "ana").await;
+    assert_eq!(text(&read(&ana, "/record.json").await), text(&bundle), "the owner sees all of it");
+    let pharmacist = drive(&realm, "pharmacist").await;
+    let seen = text(&read(&pharmacist, "/record.json").await);
+    let shown: serde_json::Value = serde_json::from_str(&seen).unwrap();
+    assert_eq!(shown["meta"]["security"][0]["code"], "REDACTED");
+
+    let edited = seen.replacen("\"active\"", "\"stopped\"", 1);
+    assert_ne!(seen, edited);
+    save(&pharmacist, "/record.json", edited.as_bytes()).await.unwrap();
+    check_owner(&realm, &bundle, "\"stopped\"").await;
+    let all = text(&read(&*drive(&realm, "ana").await, "/record.json").await);
+    assert!(!all.contains("REDACTED"));
+    assert_eq!(text(&read(&pharmacist, "/record.json").await), edited);
+
+    // The mark hangs on the policy: an empty record of that kind has it too.
+    let none = br#"{"resourceType":"Bundle","type":"collection","entry":[
+ {"resource":{"resourceType":"MedicationRequest","id":"m"}}]}"#;
+    save(&drive(&realm, "doctor").await, "/other.json", none).await.unwrap();
+    let other = text(&read(&pharmacist, "/other.json").await);
+    assert!(other.contains("REDACTED"), "{other}");
+    let changed = edited.replace("\"redacted\"", "\"all is here\"");
+    let refused = save(&pharmacist, "/record.json", changed.as_bytes()).await;
+    assert_eq!(refused.unwrap_err().kind(), Kind::Denied);
 }
 
 /// The owner sees the edit and everything else as it was.

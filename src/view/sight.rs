@@ -11,7 +11,9 @@ use super::folder::place_of;
 use super::node::Stands;
 use super::{View, locked};
 use crate::error::{Error, Kind, Result};
-use crate::record::format::{FormatId, SectionText, Sections, Slot, join, slots_of, view_len};
+use crate::record::format::{
+    FormatId, SectionText, Sections, Slot, announce, announced_len, join, slots_of,
+};
 use crate::record::head::Part;
 use crate::record::{
     DIRECTORY_PROFILE, Located, Opened, PolicyRef, Record, Sight, format_of, section_name,
@@ -26,6 +28,8 @@ pub(super) struct Seen {
     pub(super) open: Vec<(Slot, Vec<Arc<Opened>>)>,
     /// Whether a section that is closed to the user may say something.
     pub(super) hides: bool,
+    /// Sections closed to the user that the policy announces, filled or not.
+    pub(super) announced: Vec<Slot>,
 }
 
 /// The text of a view, and what it was made of.
@@ -49,7 +53,7 @@ impl Seen {
                 (*slot, measure)
             })
         });
-        view_len(self.format, &measures.collect::<Vec<_>>())
+        announced_len(self.format, &measures.collect::<Vec<_>>(), &self.announced)
     }
 
     /// Returns when a section that the user sees was last changed.
@@ -131,7 +135,9 @@ impl View {
     /// Opens what the user may see of a record.
     pub(super) async fn sight_of(&self, record: Arc<Record>, policy: &PolicyRef) -> Result<Seen> {
         let format = format_of(record.head.profile)?;
-        let (mut open, mut hides, mut expired) = (Vec::new(), false, false);
+        let bound = self.records.realm().policy(&policy.hash, policy.patient.as_ref()).await?;
+        let (mut open, mut announced) = (Vec::new(), Vec::new());
+        let (mut hides, mut expired) = (false, false);
         for entry in &record.head.slots {
             let sight = self.records.may_read(policy, section_name(entry.slot)).await?;
             let parts = match sight {
@@ -139,6 +145,9 @@ impl View {
                 Sight::Expired | Sight::Closed => None,
             };
             expired |= sight == Sight::Expired;
+            if parts.is_none() && bound.rights(section_name(entry.slot)).announce {
+                announced.push(Slot(entry.slot));
+            }
             match parts {
                 Some(parts) => open.push((Slot(entry.slot), parts)),
                 None => hides |= entry.parts.iter().any(|p| p.content.version > 0),
@@ -149,7 +158,7 @@ impl View {
                 .because("the certificates behind your attributes have ended")
                 .hint("ask the authority to issue them again: chartfs credential list"));
         }
-        Ok(Seen { record, policy: policy.clone(), format, open, hides })
+        Ok(Seen { record, policy: policy.clone(), format, open, hides, announced })
     }
 
     /// Opens the bodies of what the user sees and joins them to the text of the view.
@@ -170,6 +179,7 @@ impl View {
                 base.insert(*slot, text);
             }
         }
+        announce(seen.format, &mut base, &seen.announced);
         let bytes = Bytes::from(join(seen.format, &base));
         if seen.measured_len().is_some_and(|len| len != bytes.len() as u64) {
             return Err(Error::damaged("a view has another size than its sections say"));

@@ -3,6 +3,8 @@
 #![allow(clippy::print_stdout, reason = "what was skipped and counted is read in the test log")]
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 
+mod announced;
+mod announced;
 mod arbitrary;
 mod cda;
 mod cda_check;

@@ -362,7 +362,9 @@ const POLICY_DESCRIPTION: &[&str] = &[
      below, until a folder has one of its own. Each right is a formula over attributes.",
     "A section that is not named has the rights of [default]. Whether a user sees a section is \
      decided by the signed policy; what the policy closes is left out of the file silently, unless \
-     announce = true asks for a marker.",
+     announce = true asks for a marker. A FHIR bundle then has the label REDACTED in its meta, or \
+     an entry that says so where the reader sees a meta of the bundle; it is shown to everybody to \
+     whom the section is closed, filled or not, and no save stores it. Other formats have none.",
 ];
 
 const POLICY_RIGHTS: &[(&str, &str)] = &[

@@ -3,7 +3,7 @@
 
 use super::join::{Rendered, render};
 use super::rules::Rules;
-use super::section::{Measure, view_len};
+use super::section::{Measure, SectionText, view_len};
 use super::slots::Slot;
 use super::tree::Tree;
 use super::{FormatId, Sections};
@@ -51,6 +51,17 @@ pub(super) trait Adapter: Sync {
     /// can tell whether a shell without visible parts is empty, and may remove it.
     fn shell_parts(&self) -> &'static [Slot] {
         &[]
+    }
+
+    /// Returns what the view of these sections, the frame among them, shows for hidden ones that
+    /// the policy announces. It hangs on nothing that they hold, and is never stored.
+    fn marker(&self, _hidden: &[Slot], _shown: &Sections) -> Option<SectionText> {
+        None
+    }
+
+    /// Returns what [`Self::marker`] adds to the size; `None` when only the view itself tells.
+    fn marker_measure(&self, _hidden: &[Slot], _visible: &[(Slot, Measure)]) -> Option<Measure> {
+        Some(Measure::default())
     }
 
     /// Returns the number of the next visible element with a set number; `before` are the

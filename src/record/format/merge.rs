@@ -241,8 +241,10 @@ impl<'m> Merge<'m> {
             if let (Some(was), true) = (self.was[index], self.same[index]) {
                 *slot = was.slot;
             }
+            self.check_marker(index)?;
         }
         let mut parts = self.items(&slots);
+        parts.remove(&Slot::MARKER);
         if let Some(shell) = self.kept_list() {
             parts.entry(Slot::FRAME).or_default().items.push(shell);
         }
@@ -270,6 +272,14 @@ impl<'m> Merge<'m> {
             return Err(Error::new(Kind::Denied, what).because("it may be there and hidden"));
         }
         Ok(())
+    /// Refuses a marker with other text: it would be stored as if the author had written it.
+    fn check_marker(&self, index: usize) -> Result<()> {
+        let is_marker = self.was[index].is_some_and(|was| was.slot == Slot::MARKER);
+        if !is_marker || self.same[index] {
+            return Ok(());
+        }
+        let what = "the mark of what this view withholds cannot be changed";
+        Err(Error::new(Kind::Denied, what).hint("take it out: it is shown again, and never stored"))
     }
 
     /// Refuses what would stand beside something hidden that has room for one.

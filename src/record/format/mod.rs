@@ -131,6 +131,25 @@ pub fn view_len(format: FormatId, visible: &[(Slot, Measure)]) -> Option<u64> {
     format.adapter().view_len(visible)
 }
 
+/// Returns the size of such a view after [`announce`]; `None` when only the view itself tells.
+pub fn announced_len(
+    format: FormatId,
+    visible: &[(Slot, Measure)],
+    hidden: &[Slot],
+) -> Option<u64> {
+    let marker = format.adapter().marker_measure(hidden, visible)?;
+    let all: Vec<_> = visible.iter().copied().chain([(Slot::MARKER, marker)]).collect();
+    view_len(format, &all)
+}
+
+/// Adds the format's own marker for hidden sections that the policy announces to the visible
+/// ones, as [`Slot::MARKER`]. A merge takes it out again: it is never stored.
+pub fn announce(format: FormatId, visible: &mut Sections, hidden: &[Slot]) {
+    if let Some(marker) = format.adapter().marker(hidden, visible) {
+        visible.insert(Slot::MARKER, marker);
+    }
+}
+
 /// Joins the visible sections to a file that is valid in its format.
 pub fn join(format: FormatId, visible: &Sections) -> Vec<u8> {
     format.adapter().render(visible).bytes

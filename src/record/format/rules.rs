@@ -125,8 +125,8 @@ struct File {
 struct CodesEntry {
     slot: String,
     system: System,
-    #[serde(rename = "source")]
-    _source: String,
+    #[cfg_attr(not(test), expect(dead_code, reason = "for who reads the list, and for a test"))]
+    source: String,
     codes: Vec<String>,
 }
 
@@ -135,8 +135,8 @@ struct CodesEntry {
 struct RangeEntry {
     slot: String,
     system: System,
-    #[serde(rename = "source")]
-    _source: String,
+    #[cfg_attr(not(test), expect(dead_code, reason = "for who reads the list, and for a test"))]
+    source: String,
     from: String,
     to: String,
 }
@@ -145,8 +145,8 @@ struct RangeEntry {
 #[serde(deny_unknown_fields)]
 struct WordsEntry {
     slot: String,
-    #[serde(rename = "source")]
-    _source: String,
+    #[cfg_attr(not(test), expect(dead_code, reason = "for who reads the list, and for a test"))]
+    source: String,
     phrases: Vec<String>,
 }
 
@@ -336,6 +336,40 @@ mod tests {
 
     fn slot(system: &str, code: &str) -> Option<Slot> {
         Rules::builtin().code(Some(system), code).hits.strictest()
+    }
+
+    /// Who publishes what the lists are taken from, or where their words are.
+    const PUBLISHED: [&str; 11] = [
+        "HL7 v3 ActCode",
+        "ICD-10 ",
+        "ICD-10-CM ",
+        "ICD-9-CM ",
+        "WHO ATC ",
+        "CPT ",
+        "HCPCS ",
+        "SNOMED CT: ",
+        "LOINC: ",
+        "RxNorm ingredients: ",
+        "Display texts of the codes above",
+    ];
+
+    #[test]
+    fn every_list_and_range_names_what_it_is_taken_from() {
+        let file: File = toml::from_str(include_str!("sensitive_codes.toml")).unwrap();
+        for range in &file.ranges {
+            let (from, to) = (range.from.as_str(), range.to.as_str());
+            assert!(from <= to && range.source.contains(from), "{from} to {to}");
+        }
+        let ranges = file.ranges.iter().map(|e| &e.source);
+        let lists = file.codes.iter().map(|e| &e.source);
+        let words = file.words.iter().map(|e| &e.source);
+        for source in ranges.chain(lists).chain(words) {
+            assert!(PUBLISHED.iter().any(|of| source.starts_with(of)), "{source}");
+        }
+        for list in &file.codes {
+            let unique: std::collections::HashSet<_> = list.codes.iter().collect();
+            assert_eq!(unique.len(), list.codes.len(), "{}", list.source);
+        }
     }
 
     #[test]

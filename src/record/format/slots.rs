@@ -94,6 +94,9 @@ slots! {
 }
 
 impl Slot {
+    /// Stands for hidden sections that are announced, in a view only: no record has it.
+    pub const MARKER: Self = Self(u16::MAX);
+
     /// Returns the name used in policies, or `unknown` for a number of a later version.
     pub fn name(self) -> &'static str {
         Self::ROWS.get(usize::from(self.0)).map_or("unknown", |row| row.0)

@@ -1,19 +1,20 @@
 //! FHIR in JSON: a bundle by its entries, a patient by its members, any other resource as one
 //! element.
 
+mod marker;
 mod ndjson;
 mod scan;
 mod types;
 
 use std::borrow::Cow;
 
-use super::FormatId;
 use super::adapter::{Adapter, Conflict, Glue};
 use super::json::{COMMAS, Cursor, Part, Walk, same_tokens, text_of};
 use super::rules::Rules;
-use super::section::{DOCUMENT, HoleKind, LIST, ROOT};
+use super::section::{DOCUMENT, HoleKind, LIST, Measure, ROOT, SectionText};
 use super::slots::Slot;
 use super::tree::{Claim, Kind, Tree};
+use super::{FormatId, Sections};
 
 pub(super) use ndjson::Ndjson;
 pub(super) use scan::{Facts, Place, scan};
@@ -56,6 +57,14 @@ impl Adapter for Fhir {
 
     fn shell_parts(&self) -> &'static [Slot] {
         PATIENT_PARTS
+    }
+
+    fn marker(&self, hidden: &[Slot], shown: &Sections) -> Option<SectionText> {
+        marker::of(hidden, shown)
+    }
+
+    fn marker_measure(&self, hidden: &[Slot], visible: &[(Slot, Measure)]) -> Option<Measure> {
+        marker::measure(hidden, visible)
     }
 
     fn parse<'a>(&self, bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {

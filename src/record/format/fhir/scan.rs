@@ -40,24 +40,38 @@ pub(in super::super) enum Place {
 }
 
 /// Members whose reference tells what the element is about.
-const TELLING: [&str; 17] = [
+const TELLING: [&str; 31] = [
     "addresses",
+    "authorizingPrescription",
+    "basedOn",
     "claim",
     "claimResponse",
     "condition",
     "derivedFrom",
+    "detail",
     "diagnosisReference",
     "focus",
+    "goal",
     "hasMember",
     "indication",
+    "item",
+    "itemReference",
     "manifestation",
     "medicationReference",
+    "originalPrescription",
     "outcomeReference",
+    "partOf",
     "prescription",
+    "problem",
     "procedureReference",
     "reason",
     "reasonReference",
+    "reference",
+    "replaces",
+    "report",
+    "request",
     "result",
+    "supportingInfo",
 ];
 
 struct Scan<'a, 'r> {
