@@ -5,6 +5,7 @@
 
 mod arbitrary;
 mod files;
+mod flat;
 mod leaks;
 mod record;
 mod saves;

@@ -48,6 +48,12 @@ pub(super) trait Adapter: Sync {
         &[]
     }
 
+    /// Returns the sections among which a field's value is, when its text decides that: a field that
+    /// shows nothing can be filled only by who sees them all.
+    fn field_parts(&self) -> &'static [Slot] {
+        &[]
+    }
+
     /// Returns the number of the next visible element with a set number; `before` are the
     /// elements shown before it in its container.
     fn next_number(&self, _numbers: &mut Numbers, _element: &[u8], _is_numbered: bool) -> u32 {
@@ -111,7 +117,7 @@ impl Numbers {
 }
 
 /// The sections of every format that is cut. The derived ones are not among them.
-const CUT: &[Slot] = &[
+pub(super) const CUT: &[Slot] = &[
     Slot::FRAME,
     Slot::DEMOGRAPHICS,
     Slot::CONTACT,

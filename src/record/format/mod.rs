@@ -10,9 +10,11 @@ mod fhir;
 mod join;
 mod json;
 mod keys;
+mod markdown;
 mod merge;
 mod opaque;
 mod order;
+mod outline;
 mod rank;
 mod references;
 mod rules;
@@ -61,6 +63,7 @@ macro_rules! formats {
 formats! {
     2 FhirJson fhir::Fhir, "A FHIR bundle or resource in JSON.";
     1 Json json::Json, "A JSON object by its top-level keys.";
+    10 Markdown markdown::Markdown, "Markdown by its headings.";
     0 Opaque opaque::Opaque, "One section with the bytes as they are.";
 }
 
@@ -94,6 +97,9 @@ pub fn recognise(bytes: &[u8], name: &str) -> FormatId {
 
 /// Recognises a new file and cuts it, in one pass.
 pub fn take_apart(bytes: &[u8], name: &str, rules: &Rules) -> (FormatId, Sections) {
+    if bytes.is_empty() {
+        return (FormatId::Opaque, Sections::new());
+    }
     let cut = |format: &FormatId| {
         let adapter = format.adapter();
         let tree = Some(adapter).filter(|a| a.may_be_named(name))?.parse(bytes, rules)?;
