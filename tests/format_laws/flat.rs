@@ -23,7 +23,19 @@ const CUT: &[(&str, &str, FormatId)] = &[
     ("a.md", "\n", FormatId::Markdown),
     ("a.md", "---\na: 1\n---\n", FormatId::Markdown),
     ("a.md", "# Labs\n# Labs\n#\n#\n  ## Diagnosis F32.1\n", FormatId::Markdown),
+    ("a.toml", TABLES, FormatId::Toml),
+    ("a.toml", "name = 1\n", FormatId::Toml),
+    ("a.toml", "\u{feff}\n[labs]\r\nx = 1\r\n# end", FormatId::Toml),
+    ("a.toml", "a.b = [1,\n 2] # c\n\n# end\n\n", FormatId::Toml),
+    ("a.toml", "\n# end\n", FormatId::Toml),
+    (
+        "a.toml",
+        "[[labs]]\n[labs.x]\n[[labs]]\n[labs.x]\ny = 'HIV'\n[vitals]\n\n\n[a]",
+        FormatId::Toml,
+    ),
 ];
+
+const TABLES: &str = "# who\nname = \"Q\"\nssn = 7\nblood.pressure = 1\n\n# taken at 8\n[labs]\nx = \"\"\"\n[no]\n\"\"\"\n# in\ny = 1\n[[medications]]\nname = \"zidovudine\"\n[[medications]]\nname = \"aspirin\"\n[medications.dose]\nmg = 3\n\n# bye\n";
 
 fn cut(name: &str, text: &str) -> (FormatId, Sections) {
     take_apart(text.as_bytes(), name, &Rules::builtin())
@@ -114,7 +126,7 @@ fn check_edits(name: &str, text: &str, lines: &[&str], dice: &mut Dice) -> usize
         let clean = match save(format, &mut sections, &visible, &edited) {
             Ok(clean) => clean,
             Err(kind) => {
-                assert!(matches!(kind, Kind::Usage | Kind::Denied), "{kind:?} {edited:?}");
+                assert!(matches!(kind, Kind::Usage | Kind::Denied), "{kind:?} {view:?} {edited:?}");
                 continue;
             }
         };
@@ -162,6 +174,12 @@ fn what_is_doubtful_is_not_cut() {
         ("a.md", "no line end"),
         ("a.md", ""),
         ("a.txt", "# A\n"),
+        ("a.toml", "a = 1"),
+        ("a.toml", "# c\n"),
+        ("a.toml", "a = 1\n# c\n"),
+        ("a.toml", "a = 1\na = 2\n"),
+        ("a.toml", "a = \n"),
+        ("a.toml", "[a]\nb = x\n"),
     ] {
         assert_eq!(cut(name, text).0, FormatId::Opaque, "{text:?}");
     }
@@ -214,6 +232,46 @@ fn a_block_behind_a_hidden_last_one_gets_a_line_of_its_own() {
     let full = String::from_utf8(join(format, &sections)).unwrap();
     let both = ["# Results\nz\n# Medications\ny", "# Medications\ny\n# Results\nz"];
     assert!(both.iter().any(|end| full == format!("# Labs\nx\n{end}")), "{full:?}");
+}
+
+#[test]
+fn random_edits_of_tables_are_read_back_and_nothing_hidden_is_lost() {
+    let lines = [
+        "a = 1\n",
+        "[labs.y]\n",
+        "# HIV\n",
+        "\n",
+        "[[problems]]\n",
+        "code = \"F32.1\"\n",
+        "[a]",
+        "x = [\n",
+        "name = 2\n",
+        "[[medications]]\n",
+    ];
+    let mut dice = Dice(8);
+    let mut saved = 0;
+    for round in 0..600 {
+        let (name, text, _) = CUT[9 + round % 6];
+        saved += check_edits(name, text, &lines, &mut dice);
+    }
+    println!("{saved} saves of tables");
+    assert!(saved > 500);
+}
+
+#[test]
+fn a_table_is_hidden_with_its_comments_and_a_new_key_stays_outside_of_it() {
+    let (format, mut sections) = cut("a.toml", TABLES);
+    let visible = only(&[Slot::DEMOGRAPHICS]);
+    assert_eq!(shown(format, &sections, &visible), "# who\nname = \"Q\"\n\n");
+    let edited = "# who\nname = \"Q\"\nsex = \"f\"\n\n";
+    assert!(save(format, &mut sections, &visible, edited).unwrap());
+    let full = String::from_utf8(join(format, &sections)).unwrap();
+    let full: toml::Table = toml::from_str(&full).unwrap();
+    assert_eq!(full["sex"].as_str(), Some("f"));
+    assert_eq!(full["labs"]["y"].as_integer(), Some(1));
+    let drugs = shown(format, &sections, &only(&[Slot::MEDICATIONS]));
+    assert!(drugs.contains("aspirin") && drugs.contains("[medications.dose]"));
+    assert!(!drugs.contains("zidovudine"));
 }
 
 proptest! {

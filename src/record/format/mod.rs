@@ -20,6 +20,7 @@ mod references;
 mod rules;
 mod section;
 mod slots;
+mod toml;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -63,6 +64,7 @@ macro_rules! formats {
 formats! {
     2 FhirJson fhir::Fhir, "A FHIR bundle or resource in JSON.";
     1 Json json::Json, "A JSON object by its top-level keys.";
+    8 Toml toml::Toml, "TOML by its keys and tables.";
     10 Markdown markdown::Markdown, "Markdown by its headings.";
     0 Opaque opaque::Opaque, "One section with the bytes as they are.";
 }

@@ -163,7 +163,7 @@ struct Table {
 
 impl Table {
     fn parse(text: &str) -> Result<Self, String> {
-        let file: File = toml::from_str(text).map_err(|e| e.to_string())?;
+        let file: File = ::toml::from_str(text).map_err(|e| e.to_string())?;
         let hits = |name: &str| {
             let slot = Slot::from_name(name).filter(|slot| slot.is_sensitive());
             slot.map(Hits::of).ok_or_else(|| format!("{name} is no sensitive section"))
