@@ -33,7 +33,14 @@ const CUT: &[(&str, &str, FormatId)] = &[
         "[[labs]]\n[labs.x]\n[[labs]]\n[labs.x]\ny = 'HIV'\n[vitals]\n\n\n[a]",
         FormatId::Toml,
     ),
+    ("a.yaml", MAPPING, FormatId::Yaml),
+    ("a.yml", "---\n\nname: x", FormatId::Yaml),
+    ("a.yaml", "labs:\r\n- HIV\r\n- b\r\n# c\r\n", FormatId::Yaml),
+    ("a.yaml", "\u{feff}labs: {a: [1,\n  2]}\n\n\"name\": 'it''s'\n", FormatId::Yaml),
+    ("a.yaml", "\n# c", FormatId::Yaml),
 ];
+
+const MAPPING: &str = "# who\nname: Q\nlabs:\n  - code: \"a: b\"  # c\n    value: |\n      name: x\n\n  # in\n- 2\n\nmedications: >-\n  zidovudine\n# free\nhobbies: [chess,\n  go]";
 
 const TABLES: &str = "# who\nname = \"Q\"\nssn = 7\nblood.pressure = 1\n\n# taken at 8\n[labs]\nx = \"\"\"\n[no]\n\"\"\"\n# in\ny = 1\n[[medications]]\nname = \"zidovudine\"\n[[medications]]\nname = \"aspirin\"\n[medications.dose]\nmg = 3\n\n# bye\n";
 
@@ -175,6 +182,19 @@ fn what_is_doubtful_is_not_cut() {
         ("a.md", ""),
         ("a.txt", "# A\n"),
         ("a.toml", "a = 1"),
+        ("a.yaml", "a: &x 1\nb: *x\n"),
+        ("a.yaml", "a: 1\n---\nb: 1\n"),
+        ("a.yaml", "%YAML 1.2\n---\na: 1\n"),
+        ("a.yaml", "{a: 1}\n"),
+        ("a.yaml", "- a\n"),
+        ("a.yaml", "a:\n\tb: 1\n"),
+        ("a.yaml", "a: \"x\nb: y\"\n"),
+        ("a.yaml", "a: [1,\nb: 2]\n"),
+        ("a.yaml", "? a\n: b\n"),
+        ("a.yaml", "a:\n  <<: {}\n"),
+        ("a.yaml", "a: 1\na: 2\n"),
+        ("a.yaml", "a: 1\n...\n"),
+        ("a.yaml", "text\n"),
         ("a.toml", "# c\n"),
         ("a.toml", "a = 1\n# c\n"),
         ("a.toml", "a = 1\na = 2\n"),
@@ -256,6 +276,41 @@ fn random_edits_of_tables_are_read_back_and_nothing_hidden_is_lost() {
     }
     println!("{saved} saves of tables");
     assert!(saved > 500);
+}
+
+#[test]
+fn random_edits_of_mappings_are_read_back_and_nothing_hidden_is_lost() {
+    let lines = [
+        "a: 1\n",
+        "labs:\n",
+        "# HIV\n",
+        "\n",
+        "- x\n",
+        "code: F32.1\n",
+        "b: 2",
+        "x: [\n",
+        "  y: z\n",
+        "name: |\n",
+        "---\n",
+    ];
+    let mut dice = Dice(9);
+    let mut saved = 0;
+    for round in 0..600 {
+        let (name, text, _) = CUT[15 + round % 5];
+        saved += check_edits(name, text, &lines, &mut dice);
+    }
+    println!("{saved} saves of mappings");
+    assert!(saved > 500);
+}
+
+#[test]
+fn a_mapping_is_cut_by_its_keys() {
+    let (format, sections) = cut("a.yaml", MAPPING);
+    let view = |slots: &[Slot]| shown(format, &sections, &only(slots));
+    assert_eq!(view(&[Slot::DEMOGRAPHICS]), "# who\nname: Q");
+    assert!(view(&[Slot::LABS]).ends_with("  # in\n- 2\n"));
+    assert_eq!(view(&[Slot::HIV]), "medications: >-\n  zidovudine");
+    assert_eq!(view(&[Slot::OTHER]), "# free\nhobbies: [chess,\n  go]");
 }
 
 #[test]

@@ -22,6 +22,7 @@ mod section;
 mod slots;
 mod toml;
 mod tree;
+mod yaml;
 
 use std::collections::BTreeMap;
 
@@ -65,6 +66,7 @@ formats! {
     2 FhirJson fhir::Fhir, "A FHIR bundle or resource in JSON.";
     1 Json json::Json, "A JSON object by its top-level keys.";
     8 Toml toml::Toml, "TOML by its keys and tables.";
+    9 Yaml yaml::Yaml, "YAML by its top-level keys.";
     10 Markdown markdown::Markdown, "Markdown by its headings.";
     0 Opaque opaque::Opaque, "One section with the bytes as they are.";
 }

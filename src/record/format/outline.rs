@@ -16,6 +16,7 @@ use std::borrow::Cow;
 
 use super::MAX_SPLIT_BYTES;
 use super::adapter::Glue;
+use super::rules::{Confidential, Rules};
 use super::section::{DOCUMENT, HoleKind, INNER, LIST, Measure, ROOT};
 use super::slots::Slot;
 use super::tree::{Claim, Form, Gap, Kind, Tree};
@@ -208,4 +209,11 @@ pub(super) fn behind_blanks(text: &str, from: usize) -> usize {
 pub(super) fn has_suffix(name: &str, suffixes: &[&str]) -> bool {
     let suffix = name.rsplit_once('.').map_or("", |(_, suffix)| suffix);
     suffixes.iter().any(|known| suffix.eq_ignore_ascii_case(known))
+}
+
+/// Makes the element of the comments behind everything.
+pub(super) fn comments<'a>(text: &'a str, start: usize, rules: &Rules) -> Block<'a> {
+    let hits = rules.text(&text[start..]);
+    let slot = Rules::decide(Slot::NOTES, hits, Confidential::default());
+    Block { identity: Cow::Borrowed(END.as_bytes()), start, end: text.len(), slot }
 }

@@ -19,7 +19,9 @@ use toml_parser::parser::{Event, EventKind, RecursionGuard, parse_document};
 use super::FormatId;
 use super::adapter::{Adapter, CUT, Glue};
 use super::keys::of_plain_key;
-use super::outline::{self, Block, END, GLUE, Outline, behind_blanks, has_suffix, text_of};
+use super::outline::{
+    self, Block, END, GLUE, Outline, behind_blanks, comments, has_suffix, text_of,
+};
 use super::rules::{Confidential, Hits, Rules};
 use super::section::Measure;
 use super::slots::Slot;
@@ -91,13 +93,6 @@ impl Adapter for Toml {
     }
 }
 
-/// Makes the element of the comments behind everything.
-pub(super) fn comments<'a>(text: &'a str, start: usize, rules: &Rules) -> Block<'a> {
-    let hits = rules.text(&text[start..]);
-    let slot = Rules::decide(Slot::NOTES, hits, Confidential::default());
-    Block { identity: Cow::Borrowed(END.as_bytes()), start, end: text.len(), slot }
-}
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Of {
     Key,
@@ -141,7 +136,9 @@ fn statements(text: &str, begin: usize) -> Option<(Vec<Statement<'_>>, Option<us
         return None;
     }
     let mut walk = Walk { text, line: begin, ..Walk::default() };
-    events.iter().for_each(|event| walk.take(event, begin));
+    for event in &events {
+        walk.take(event, begin);
+    }
     let end = match walk.pending {
         Some(start) => Some(text[..start].ends_with('\n').then(|| start - 1)?),
         None => None,
