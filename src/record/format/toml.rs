@@ -64,6 +64,9 @@ impl Adapter for Toml {
 
     fn parse<'a>(&self, bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {
         let (text, begin) = text_of(bytes).filter(|(text, _)| text.len() <= MAX_BYTES)?;
+        if without_return(text).split("\r\n").any(|part| part.contains('\r')) {
+            return None;
+        }
         let head = behind_blanks(text, begin);
         if head > begin && !text[..head].ends_with('\n') {
             return None;
@@ -88,7 +91,10 @@ impl Adapter for Toml {
         outline.list((tables..found.len()).map(|i| block(i, table_end(i))).collect());
         outline.field(END, end.map(|start| comments(text, start, rules)), text.len());
         let mut tree = outline.tree("table")?;
-        tree.repeated = ::toml::from_str::<::toml::Table>(without_return(&text[begin..])).is_err();
+        // Half a line end would be the last byte of a view without the last table.
+        let is_halved = text.contains('\r') && !text.ends_with('\n');
+        let whole = ::toml::from_str::<::toml::Table>(without_return(&text[begin..]));
+        tree.repeated = is_halved || whole.is_err();
         Some(tree)
     }
 }
