@@ -5,6 +5,7 @@
 
 mod announced;
 mod announced;
+mod announced;
 mod arbitrary;
 mod cda;
 mod cda_check;
@@ -12,6 +13,7 @@ mod dicom;
 mod dicom_oracle;
 mod dicom_tools;
 mod files;
+mod flat;
 mod hl7;
 mod leaks;
 mod mutated;

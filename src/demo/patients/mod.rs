@@ -296,14 +296,16 @@ mod tests {
     }
 
     #[test]
-    fn the_other_files_are_a_plain_object_and_opaque() {
+    fn the_other_files_are_a_plain_object_a_note_and_opaque() {
         let formats: Vec<_> = patient(1)
             .files
             .iter()
             .map(|(name, bytes)| take_apart(bytes, name, &Rules::builtin()).0)
             .collect();
         let (json, opaque) = (FormatId::Json, FormatId::Opaque);
-        assert_eq!(formats, [FormatId::FhirJson, json, opaque, opaque]);
+        assert_eq!(formats, [FormatId::FhirJson, json, FormatId::Markdown, opaque]);
+        let notes = take_apart(&patient(1).files[2].1, "notes.md", &Rules::builtin()).1;
+        assert_eq!(notes.keys().collect::<Vec<_>>(), [&Slot::FRAME, &Slot::NOTES]);
         let summary = &patient(1).files[1].1;
         let (_, sections) = take_apart(summary, "summary.json", &Rules::builtin());
         for slot in [Slot::HIV, Slot::MENTAL_HEALTH, Slot::BILLING, Slot::OTHER] {

@@ -62,6 +62,10 @@ pub(super) trait Adapter: Sync {
     /// Returns what [`Self::marker`] adds to the size; `None` when only the view itself tells.
     fn marker_measure(&self, _hidden: &[Slot], _visible: &[(Slot, Measure)]) -> Option<Measure> {
         Some(Measure::default())
+    /// Returns the sections among which a field's value is, when its text decides that: a field that
+    /// shows nothing can be filled only by who sees them all.
+    fn field_parts(&self) -> &'static [Slot] {
+        &[]
     }
 
     /// Returns the number of the next visible element with a set number; `before` are the
@@ -127,7 +131,7 @@ impl Numbers {
 }
 
 /// The sections of every format that is cut. The derived ones are not among them.
-const CUT: &[Slot] = &[
+pub(super) const CUT: &[Slot] = &[
     Slot::FRAME,
     Slot::DEMOGRAPHICS,
     Slot::CONTACT,

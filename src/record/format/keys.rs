@@ -124,6 +124,19 @@ pub(super) fn of_plain_key(key: &str) -> Slot {
     row.map_or(Slot::OTHER, |row| row.0)
 }
 
+/// Returns the section of a heading: by all of it, else by two words of it, else by one; of several
+/// the most confidential.
+pub(super) fn of_heading(title: &str) -> Slot {
+    let words: Vec<&str> = title.split(|c: char| !c.is_alphanumeric()).collect();
+    let words: Vec<&str> = words.into_iter().filter(|w| !w.is_empty()).collect();
+    let strictest = |len: usize| {
+        let slots = words.windows(len).map(|part| of_plain_key(&part.concat()));
+        slots.filter(|&slot| slot != Slot::OTHER).max_by_key(|slot| slot.confidentiality())
+    };
+    let whole = Some(of_plain_key(title)).filter(|&slot| slot != Slot::OTHER);
+    whole.or_else(|| strictest(2)).or_else(|| strictest(1)).unwrap_or(Slot::OTHER)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +147,9 @@ mod tests {
         assert_eq!(of_plain_key("familyHistory"), Slot::FAMILY_HISTORY);
         assert_eq!(of_plain_key("SSN"), Slot::IDENTIFIERS);
         assert_eq!(of_plain_key("favourite colour"), Slot::OTHER);
+        assert_eq!(of_heading("Current medications (May)"), Slot::MEDICATIONS);
+        assert_eq!(of_heading("Known family history"), Slot::FAMILY_HISTORY);
+        assert_eq!(of_heading("Hobbies"), Slot::OTHER);
         let all: Vec<_> = PLAIN_KEYS.iter().flat_map(|row| row.1).collect();
         let unique: std::collections::HashSet<_> = all.iter().collect();
         assert_eq!(all.len(), unique.len());

@@ -291,7 +291,8 @@ impl<'m> Merge<'m> {
         let single: BTreeSet<u32> =
             holes.filter(|hole| hole.kind.is_single()).map(|hole| hole.container).collect();
         let mut items = appended.values().flat_map(|text| &text.items);
-        if items.any(|item| single.contains(&item.container)) {
+        let hidden = items.any(|item| single.contains(&item.container) && !self.held(item));
+        if hidden || self.fills_unseen(&single) {
             let what = "a field that this view does not show cannot be filled through it";
             return Err(Error::new(Kind::Denied, what).because("it may have a value"));
         }
@@ -317,6 +318,20 @@ impl<'m> Merge<'m> {
             }
         }
         Ok(())
+    /// Says whether an item replaces what a field showed: it may move to another section.
+    fn held(&self, item: &Item) -> bool {
+        let mut shown = self.rendered.order.iter();
+        !self.adapter.field_parts().is_empty()
+            && shown.any(|placed| placed.item.container == item.container)
+    }
+
+    /// Says whether a field that showed nothing is filled, and a section may have its value that
+    /// the view does not show.
+    fn fills_unseen(&self, single: &BTreeSet<u32>) -> bool {
+        let mut parts = self.adapter.field_parts().iter();
+        let shown: BTreeSet<u32> = self.rendered.order.iter().map(|p| p.item.container).collect();
+        parts.any(|slot| !self.visible.contains(slot))
+            && self.container.iter().any(|c| single.contains(c) && !shown.contains(c))
     }
 
     /// Returns the sections that a removed shell touches.

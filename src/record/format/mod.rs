@@ -13,15 +13,19 @@ mod hl7;
 mod join;
 mod json;
 mod keys;
+mod markdown;
 mod merge;
 mod opaque;
 mod order;
+mod outline;
 mod rank;
 mod references;
 mod rules;
 mod section;
 mod slots;
+mod toml;
 mod tree;
+mod yaml;
 
 use std::collections::BTreeMap;
 
@@ -68,6 +72,9 @@ formats! {
     3 FhirNdjson fhir::Ndjson, "FHIR resources in JSON, one per line.";
     4 Hl7v2 hl7::Hl7v2, "HL7 v2 messages in ER7 by segments, or a batch of them.";
     1 Json json::Json, "A JSON object by its top-level keys.";
+    8 Toml toml::Toml, "TOML by its keys and tables.";
+    9 Yaml yaml::Yaml, "YAML by its top-level keys.";
+    10 Markdown markdown::Markdown, "Markdown by its headings.";
     0 Opaque opaque::Opaque, "One section with the bytes as they are.";
 }
 
@@ -101,6 +108,9 @@ pub fn recognise(bytes: &[u8], name: &str) -> FormatId {
 
 /// Recognises a new file and cuts it, in one pass.
 pub fn take_apart(bytes: &[u8], name: &str, rules: &Rules) -> (FormatId, Sections) {
+    if bytes.is_empty() {
+        return (FormatId::Opaque, Sections::new());
+    }
     let cut = |format: &FormatId| {
         let adapter = format.adapter();
         let tree = Some(adapter).filter(|a| a.may_be_named(name))?.parse(bytes, rules)?;

@@ -170,7 +170,7 @@ struct Table {
 
 impl Table {
     fn parse(text: &str) -> Result<Self, String> {
-        let file: File = toml::from_str(text).map_err(|e| e.to_string())?;
+        let file: File = ::toml::from_str(text).map_err(|e| e.to_string())?;
         let hits = |name: &str| {
             let slot = Slot::from_name(name).filter(|slot| slot.is_sensitive());
             slot.map(Hits::of).ok_or_else(|| format!("{name} is no sensitive section"))
@@ -318,9 +318,18 @@ impl Rules {
         self.words(text)
     }
 
+    /// Looks at free text: for words, and for codes of any system that stand in it.
+    pub(super) fn text(&self, text: &str) -> Hits {
+        let apart = |c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '-');
+        let is_code = |w: &&str| w.len() >= 3 && w.bytes().any(|b| b.is_ascii_digit());
+        let words = text.split(apart).map(|w| w.trim_matches(['.', '-']));
+        words.filter(is_code).fold(self.words(text), |sum, w| sum | self.code(None, w).hits)
+    }
+
     /// Decides the section of an element whose type says `typed`.
     pub(super) fn decide(typed: Slot, hits: Hits, raised: Confidential) -> Slot {
-        if let Some(slot) = hits.strictest() {
+        let own = if typed.is_sensitive() { Hits::of(typed) } else { Hits::default() };
+        if let Some(slot) = (hits | own).strictest() {
             return slot;
         }
         if raised.exceeds(Confidentiality::Normal) && raised.exceeds(typed.confidentiality()) {
@@ -412,6 +421,11 @@ mod tests {
         let both = Hits::of(Slot::REPRODUCTIVE) | Hits::of(Slot::VIOLENCE);
         let mut label = Confidential::default();
         assert_eq!(Rules::decide(Slot::LABS, both, label), Slot::VIOLENCE);
+        let mild = Hits::of(Slot::REPRODUCTIVE);
+        assert_eq!(
+            Rules::decide(Slot::PSYCHOTHERAPY_NOTES, mild, label),
+            Slot::PSYCHOTHERAPY_NOTES
+        );
         label.raise("N");
         assert_eq!(Rules::decide(Slot::DIRECTORY, Hits::default(), label), Slot::DIRECTORY);
         label.raise("R");
