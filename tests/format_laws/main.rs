@@ -4,8 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "every function here is part of a test")]
 
 mod announced;
-mod announced;
-mod announced;
 mod arbitrary;
 mod cda;
 mod cda_check;

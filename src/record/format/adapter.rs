@@ -62,6 +62,8 @@ pub(super) trait Adapter: Sync {
     /// Returns what [`Self::marker`] adds to the size; `None` when only the view itself tells.
     fn marker_measure(&self, _hidden: &[Slot], _visible: &[(Slot, Measure)]) -> Option<Measure> {
         Some(Measure::default())
+    }
+
     /// Returns the sections among which a field's value is, when its text decides that: a field that
     /// shows nothing can be filled only by who sees them all.
     fn field_parts(&self) -> &'static [Slot] {

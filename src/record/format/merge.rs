@@ -11,7 +11,7 @@ use super::order;
 use super::rank::Rank;
 use super::rules::Rules;
 use super::section::{DOCUMENT, HoleKind, INNER, Item, LIST, Role, SectionText};
-use super::tree::{Kind as FileKind, Node, Tree};
+use super::tree::{Gap, Kind as FileKind, Node, Tree};
 use super::{FormatId, Sections, Slot};
 
 /// What a save changes.
@@ -253,12 +253,12 @@ impl<'m> Merge<'m> {
         merged.compare(base, self.visible, &mut parts, &forced, self.adapter);
         merged.appended = parts;
         self.check_appended(&merged.appended)?;
-        self.check_stubs()?;
         Ok(merged)
     }
 
-    /// Refuses what would stand in the place of a stub, when the view may hide what stands there
-    /// already: its own section, by what it says, may be another than that of the new text.
+    /// Refuses what would stand in the place of a stub, or change it, when the view may hide what
+    /// stands there already: its own section, by what it says, may be another than that of the
+    /// new text, and two elements would be shown in one place.
     fn check_stubs(&self) -> Result<()> {
         if self.adapter.shell_parts().iter().all(|slot| self.visible.contains(slot)) {
             return Ok(());
@@ -266,12 +266,20 @@ impl<'m> Merge<'m> {
         let shells = self.rendered.order.iter().filter_map(|placed| placed.item.hole());
         let stubs: BTreeSet<u32> =
             shells.filter(|h| h.kind == HoleKind::Stub).map(|h| h.container).collect();
-        let mut new = self.was.iter().zip(&self.container).filter(|(was, _)| was.is_none());
-        if new.any(|(_, container)| stubs.contains(container)) {
-            let what = "an element of which this view shows the place alone cannot be written";
-            return Err(Error::new(Kind::Denied, what).because("it may be there and hidden"));
+        let is_stub = |gap: &&Gap| gap.kind == HoleKind::Stub;
+        for (index, node) in self.new.nodes.iter().enumerate() {
+            let was = self.was[index];
+            let fills = was.is_none() && stubs.contains(&self.container[index]);
+            let stub = node.gap().filter(is_stub).map(|gap| &gap.stub);
+            let changes = was.zip(stub).is_some_and(|(was, stub)| was.item.bytes != *stub);
+            if fills || changes {
+                let what = "what this view does not show cannot be filled in or renamed through it";
+                return Err(Error::new(Kind::Denied, what).because("it may be there and hidden"));
+            }
         }
         Ok(())
+    }
+
     /// Refuses a marker with other text: it would be stored as if the author had written it.
     fn check_marker(&self, index: usize) -> Result<()> {
         let is_marker = self.was[index].is_some_and(|was| was.slot == Slot::MARKER);
@@ -299,25 +307,6 @@ impl<'m> Merge<'m> {
         Ok(())
     }
 
-    /// Refuses to fill or change a stub while it may stand for something in a section outside the
-    /// view: two elements would be shown in its place.
-    fn check_stubs(&self) -> Result<()> {
-        if self.adapter.shell_parts().iter().all(|slot| self.visible.contains(slot)) {
-            return Ok(());
-        }
-        let single = |gap: &&super::tree::Gap| gap.kind == HoleKind::Stub;
-        let old: BTreeSet<u32> = self.rendered.order.iter().map(|p| p.item.container).collect();
-        let new: BTreeSet<u32> = self.new.nodes.iter().map(|node| node.container).collect();
-        for (node, was) in self.new.nodes.iter().zip(&self.was) {
-            let (Some(gap), Some(was)) = (node.gap().filter(single), was) else { continue };
-            let Some(hole) = was.item.hole() else { continue };
-            let fills = new.contains(&gap.container) && !old.contains(&hole.container);
-            if fills || was.item.bytes != gap.stub {
-                let what = "what this view does not show cannot be filled in or renamed through it";
-                return Err(Error::new(Kind::Denied, what).because("it may have a value"));
-            }
-        }
-        Ok(())
     /// Says whether an item replaces what a field showed: it may move to another section.
     fn held(&self, item: &Item) -> bool {
         let mut shown = self.rendered.order.iter();
