@@ -69,6 +69,7 @@ pub(crate) fn odd() -> Vec<Vec<u8>> {
         MESSAGE.replace('|', "#"),
         MESSAGE.replacen("^~\\&", "^~\\\\&", 1),
         RESULT.replace("second line", "second\nline | of text"),
+        "MSH|^~\\&|\rDG1\rDG1\rZ1|2\rAL1\nx|1".to_owned(),
         "MSH|^~\\&|".to_owned(),
         "MSH|".to_owned(),
         "MSH||\rPID\rPID|\rPID|1\rPV1\rPV1|\rDG1|1\rDG1|1\rDG1|2\rDG1|3\r\r".to_owned(),
@@ -244,7 +245,7 @@ proptest! {
 
     #[test]
     fn a_damaged_message_is_kept(
-        which in 0..16_usize,
+        which in 0..17_usize,
         places in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
         mask: u64,
     ) {

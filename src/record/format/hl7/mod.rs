@@ -288,7 +288,12 @@ fn identity(segment: &Segment<'_>) -> Vec<u8> {
 
 /// Returns the form of a segment: with a number where it is the one that counts it.
 fn numbered(segment: &Segment<'_>, number: u32) -> Form {
-    if table::has_set_id(segment.id) && segment.field(1) == number.to_string().as_bytes() {
+    // A bare name may be followed by a line that is no segment and has separators.
+    let has_fields = segment.text.get(segment.id.len()) == Some(&segment.delimiters.field);
+    if has_fields
+        && table::has_set_id(segment.id)
+        && segment.field(1) == number.to_string().as_bytes()
+    {
         let start = segment.body + segment.id.len() + 1;
         return Form::Numbered { start, end: start + segment.field(1).len() };
     }
