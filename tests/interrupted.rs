@@ -53,11 +53,10 @@ impl Site {
         let choose = move |request: &fake_s3::http::Request| {
             let is_commit = request.method == "PUT" && request.key.starts_with("r/");
             let take = |left: usize| left.checked_sub(1);
-            match is_commit && left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_err()
-            {
-                true => Fault::Status(403, "AccessDenied"),
-                false => Fault::None,
+            if !is_commit || left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, take).is_ok() {
+                return Fault::None;
             }
+            Fault::Status(403, "AccessDenied")
         };
         self.server.state.lock().unwrap().chooser = Some(Box::new(choose));
     }
@@ -73,7 +72,7 @@ impl Site {
     /// What a new workstation sees.
     async fn text(&self, path: &str) -> Option<String> {
         let records = self.realm.records("doctor").await;
-        text(&*View::of(records, ViewOptions::default()).await.unwrap(), path).await
+        text(&View::of(records, ViewOptions::default()).await.unwrap(), path).await
     }
 }
 
@@ -84,7 +83,7 @@ async fn text(view: &View, path: &str) -> Option<String> {
         Ok(())
     };
     match view.read_path(path, take).await {
-        Ok(_) => Some(String::from_utf8(all).unwrap()),
+        Ok(()) => Some(String::from_utf8(all).unwrap()),
         Err(e) if e.kind() == Kind::NotFound => None,
         Err(e) => panic!("{path}: {e}"),
     }

@@ -26,19 +26,16 @@ impl Records {
             }
             let policy = &mine.head.policies[0];
             let now = self.names_in(&mine, policy).await?;
-            match self.realm().bucket().pending_base(&name)? {
-                Some(bytes) => {
-                    let base = self.read_back(located, &bytes, mine.etag.clone()).await?;
-                    let base = self.names_in(&base, policy).await?;
-                    left.extend(records_in(&base));
-                    let before = removed_in(&base);
-                    left.extend(removed_in(&now).difference(&before));
-                }
+            if let Some(bytes) = self.realm().bucket().pending_base(&name)? {
+                let base = self.read_back(located, &bytes, mine.etag.clone()).await?;
+                let base = self.names_in(&base, policy).await?;
+                left.extend(records_in(&base));
+                let before = removed_in(&base);
+                left.extend(removed_in(&now).difference(&before));
+            } else {
                 // Then whoever removed it must have been this user.
-                None => {
-                    let own = now.past.removed.iter().filter(|r| r.by == self.keyring().gid());
-                    left.extend(own.map(|r| r.entry.located.record));
-                }
+                let own = now.past.removed.iter().filter(|r| r.by == self.keyring().gid());
+                left.extend(own.map(|r| r.entry.located.record));
             }
             named.extend(records_in(&now));
         }

@@ -175,7 +175,7 @@ impl View {
         let record = entry.located.record;
         let (from, to) = (way.from_name.clone(), way.to_name.clone());
         if way.from.ino == way.to.ino {
-            let rename = self.edit(&way.from, Edit::Rename { from, to, record, over });
+            let rename = Box::pin(self.edit(&way.from, Edit::Rename { from, to, record, over }));
             let (folder, _) = place_of(&way.from)?;
             return if self.records.is_split(folder) {
                 self.as_one_move(way.noted(record)?, rename).await
@@ -183,7 +183,8 @@ impl View {
                 rename.await
             };
         }
-        self.as_one_move(way.noted(record)?, self.move_between(way, entry, over)).await
+        let moved = Box::pin(self.move_between(way, entry, over));
+        self.as_one_move(way.noted(record)?, moved).await
     }
 
     /// Gives an entry its name in another folder, and then takes the old one away.

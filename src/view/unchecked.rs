@@ -16,8 +16,8 @@ const LOOKS_MAX: usize = 16;
 /// A record whose name is to be looked at, and where it was saved, when that is known.
 pub(super) type Unchecked = (Located, Option<Spot>);
 
-fn is_at(spot: &Option<Spot>, folder: &Node, name: &[u8]) -> bool {
-    spot.as_ref().is_some_and(|spot| spot.parent == folder.ino && spot.name == name)
+fn is_at(spot: Option<&Spot>, folder: &Node, name: &[u8]) -> bool {
+    spot.is_some_and(|spot| spot.parent == folder.ino && spot.name == name)
 }
 
 impl View {
@@ -49,7 +49,7 @@ impl View {
             }
             _ => None,
         };
-        let is_taken = |record: &RecordId, spot: &Option<Spot>| match edit {
+        let is_taken = |record: &RecordId, spot: Option<&Spot>| match edit {
             Edit::Put { name, entry } => {
                 is_at(spot, folder, name) && *record != entry.located.record
             }
@@ -57,8 +57,9 @@ impl View {
             _ => false,
         };
         let mut unchecked = locked(&self.unchecked);
-        let taken = unchecked
-            .extract_if(|record, (_, spot)| Some(*record) == replaced || is_taken(record, spot));
+        let taken = unchecked.extract_if(|record, (_, spot)| {
+            Some(*record) == replaced || is_taken(record, spot.as_ref())
+        });
         taken.map(|(_, unchecked)| unchecked).collect()
     }
 

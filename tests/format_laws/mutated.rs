@@ -68,7 +68,7 @@ fn mutated_files_are_cut_and_saved_as_the_laws_say() {
         // There is little to find in those that are not cut.
         bytes.len() <= MAX_BYTES && !(is_opaque && opaque % 8 > 0)
     });
-    let rounds = std::env::var("CHARTFS_MUTATIONS").ok().and_then(|n| n.parse().ok());
+    let rounds = std::env::var_os("CHARTFS_MUTATIONS").and_then(|n| n.to_str()?.parse().ok());
     let mut dice = Dice(rounds.unwrap_or(0) as u64);
     let (mut cuts, mut saves) = (BTreeMap::<_, usize>::new(), BTreeMap::<_, usize>::new());
     for _ in 0..rounds.unwrap_or(ROUNDS) {

@@ -144,7 +144,9 @@ impl Journal {
         {
             let mut queue = self.lock();
             if written.is_ok() {
-                seqs.iter().for_each(|seq| queue.is_durable(*seq));
+                for seq in seqs {
+                    queue.is_durable(*seq);
+                }
             } else {
                 queue.remove(seqs);
             }
