@@ -236,3 +236,24 @@ async fn who_does_not_know_that_he_may_write_no_more_is_refused() {
     let change = SetAttr { mtime: Some(mtime), ..SetAttr::default() };
     assert_eq!(other.set_attr(ino, None, change).await.unwrap_err().kind(), Kind::Denied);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_taken_away_before_the_policy_was_replaced_goes() {
+    let realm = TestRealm::found(Bucket::memory()).await;
+    let [ana, ..] = ward(&realm).await;
+    let psychiatrist =
+        support::POLICY.replace("add = \"physician", "add = \"psychiatrist@north or physician");
+    set_policy(&ana, &psychiatrist).await;
+    let other = drive(&realm, "psychiatrist").await;
+    let at = other.resolve("/ward").await.unwrap().ino;
+    other.write_path(at, b"p.json", &b"{\n  \"psychiatry\": \"c\"\n}\n"[..]).await.unwrap();
+    let doctor = drive(&realm, "doctor").await;
+    let ward = doctor.resolve("/ward").await.unwrap().ino;
+    // He does not see all of it: it goes when its name cannot come back any more.
+    doctor.unlink(ward, b"p.json").await.unwrap();
+    set_policy(&ana, support::POLICY).await;
+    doctor.drain().await.unwrap();
+    let fresh = drive(&realm, "ana").await;
+    let left = fresh.list_path("/ward").await.unwrap();
+    assert_eq!(left.into_iter().map(|e| e.name).collect::<Vec<_>>(), [b"r.json"]);
+}

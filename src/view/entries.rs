@@ -236,6 +236,8 @@ impl View {
         if gone.removal == Removal::Nothing {
             return Ok(());
         }
+        // The policy may have been replaced since the name was taken away.
+        self.entry(folder, name, Duration::ZERO).await?;
         let (_, policy) = place_of(folder)?;
         let located = gone.entry.located;
         let seen = self.see(located, &policy, Duration::ZERO).await?;

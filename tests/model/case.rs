@@ -300,7 +300,7 @@ impl<'s> Case<'s> {
             return Ok(());
         }
         let real = read(&self.mounted[st].view, &path).await?;
-        if real == text.bytes() {
+        if text.is_shown_as(&real) {
             return Ok(());
         }
         Err(format!("{path} says {:?} before it is saved", String::from_utf8_lossy(&real)))

@@ -251,7 +251,7 @@ impl Model {
         let (station, world) = (&mut self.stations[st], &self.world);
         let (user, rights) = (station.user, world.rights(folder));
         let mut version = station.load(world, record);
-        let is_shown = |v: &&Rc<Version>| v.text_for(user, rights).bytes() == text;
+        let is_shown = |v: &&Rc<Version>| v.text_for(user, rights).is_shown_as(text);
         let file = station.file_of(record);
         let is_draft = file.is_some_and(|f| station.files[f].draft.is_some());
         if !is_draft && !is_shown(&&version) {

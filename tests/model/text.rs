@@ -77,6 +77,9 @@ pub(crate) enum Text {
 const JSON: (&str, &str) = ("{", "\n}\n");
 const BUNDLE: (&str, &str) = ("{\"resourceType\": \"Bundle\", \"entry\": [", "\n]}\n");
 
+/// A bundle without its list.
+const BARE_BUNDLE: &[u8] = b"{\"resourceType\": \"Bundle\"}\n";
+
 fn line(form: Form, (key, value): &Element) -> String {
     match key.split_once('/').filter(|_| form == Form::Bundle) {
         Some((kind, id)) => format!(
@@ -104,6 +107,13 @@ impl Text {
     /// Returns the text as a new record has it.
     pub(crate) fn as_stored(&self) -> Self {
         if self.repeats() { Self::Raw(self.bytes()) } else { Self::parse(&self.bytes()) }
+    }
+
+    /// Says whether a file that shows these bytes shows this text. A bundle of which nothing is
+    /// shown has its list or not: which, depends on what is hidden and was there, and says neither.
+    pub(crate) fn is_shown_as(&self, bytes: &[u8]) -> bool {
+        let is_bare = matches!(self, Self::Doc(Form::Bundle, all) if all.is_empty());
+        self.bytes() == bytes || (is_bare && bytes == BARE_BUNDLE)
     }
 
     pub(crate) fn bytes(&self) -> Vec<u8> {
