@@ -65,7 +65,7 @@ fn real_tools_read_and_edit_partial_views() {
     let folder = tempfile::tempdir().unwrap();
     let all = write_views(folder.path());
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/dicom_check.py");
-    let python = std::env::var_os("CHARTFS_PYTHON").unwrap_or_else(|| "python3".into());
+    let python = std::env::var_os("CHARTFS_TEST_PYTHON").unwrap_or_else(|| "python3".into());
     let done = match Command::new(python).arg(script).arg(folder.path()).output() {
         Ok(done) => done,
         Err(e) => {
