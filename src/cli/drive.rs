@@ -18,7 +18,7 @@ use crate::key::keyring::Keyring;
 use crate::realm::Realm;
 use crate::record::Records;
 use crate::record::marks::Marks;
-use crate::store::{Bucket, Location};
+use crate::store::{Bucket, Location, sync_names_of};
 use crate::view::{Access, Ino, Moves, View, ViewOptions};
 
 /// How many commands of one user may work on one realm at a time.
@@ -123,7 +123,10 @@ async fn open_bucket(
 /// Opens the notes of moves under way, of a mount that holds its marks.
 pub(super) fn open_moves(session: &Session, keyring: Arc<Keyring>) -> Result<Moves> {
     let (realm, user) = (hex(&keyring.realm_genesis()[..16]), hex(&keyring.gid().0[..16]));
-    Moves::open(session.settings.moves_dir(&realm, &user)?, keyring)
+    let folder = session.settings.moves_dir(&realm, &user)?;
+    // Always, because the process that made the folder may have died before it could.
+    sync_names_of(&folder.join("new"))?;
+    Moves::open(folder, keyring)
 }
 
 async fn open_mount_marks(session: &Session, credential: &Credential) -> Result<Marks> {

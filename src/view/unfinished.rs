@@ -111,8 +111,6 @@ impl Moves {
     /// `Internal` when it cannot be read.
     pub fn open(folder: PathBuf, keyring: Arc<Keyring>) -> Result<Self> {
         let this = Self { folder, keyring, left: Mutex::default() };
-        // Always, because the process that made the folder may have died before it could.
-        crate::store::sync_names_of(&this.file_of("new"))?;
         let files = std::fs::read_dir(&this.folder).map_err(|e| unusable(&this.folder, e))?;
         for entry in files {
             let name = entry.map_err(|e| unusable(&this.folder, e))?.file_name();
