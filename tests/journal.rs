@@ -361,6 +361,27 @@ async fn what_was_removed_while_its_edit_waited_over_a_crash_comes_back() {
     }
 }
 
+// So many that the folder does not list them all any more.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_made_edited_and_removed_here_before_a_crash_stays_away() {
+    let site = Site::new().await;
+    let credential = site.realm.credential("doctor", USERS[0].1).await.to_bytes();
+    let one = site.station_of(&credential, "one").await;
+    site.server.set_away(true);
+    for i in 0..=chartfs::record::past::REMOVED_KEPT {
+        let name = format!("{i}");
+        one.write(&format!("/{name}"), "1").await;
+        one.write(&format!("/{name}"), "2").await;
+        one.view.unlink(Ino::ROOT, name.as_bytes()).await.unwrap();
+    }
+    one.crash().await;
+    site.server.set_away(false);
+    let one = site.station_of(&credential, "one").await;
+    one.drain().await;
+    assert_eq!(one.view.drain_journal(HUNG).await, 0);
+    assert!(site.names("/").await.is_empty());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_was_removed_before_its_file_came_out_of_the_journal_comes_back() {
     let site = Site::new().await;

@@ -152,7 +152,7 @@ async fn an_announced_section_leaves_a_mark_that_no_save_stores() {
     // The mark hangs on the policy: an empty record of that kind has it too.
     let none = br#"{"resourceType":"Bundle","type":"collection","entry":[
  {"resource":{"resourceType":"MedicationRequest","id":"m"}}]}"#;
-    save(&drive(&realm, "doctor").await, "/other.json", none).await.unwrap();
+    save(&*drive(&realm, "doctor").await, "/other.json", none).await.unwrap();
     let other = text(&read(&pharmacist, "/other.json").await);
     assert!(other.contains("REDACTED"), "{other}");
     let changed = edited.replace("\"redacted\"", "\"all is here\"");

@@ -13,34 +13,41 @@ impl Records {
     /// Returns the files of which changes wait in the journal, but for those that were taken away
     /// on this workstation after they were changed: that waits there too.
     ///
+    /// When so many names were taken away meanwhile that a directory does not list them any more, a
+    /// file that has no name now counts as one of them.
+    ///
     /// # Errors
     /// `Integrity` when the journal is damaged; those of reading a large directory.
     pub async fn edits_waiting(&self) -> Result<Vec<Located>> {
         let (mut named, mut left) = (HashSet::new(), HashSet::new());
-        let mut files = Vec::new();
-        for name in self.realm().bucket().pending_edits() {
+        let (mut files, mut is_listed) = (Vec::new(), true);
+        for (name, is_new) in self.realm().bucket().pending_edits() {
             let Some((located, mine)) = self.waiting(&name).await? else { continue };
             if mine.head.profile != DIRECTORY_PROFILE {
-                files.push(located);
+                files.push((located, is_new));
                 continue;
             }
             let policy = &mine.head.policies[0];
             let now = self.names_in(&mine, policy).await?;
-            if let Some(bytes) = self.realm().bucket().pending_base(&name)? {
-                let base = self.read_back(located, &bytes, mine.etag.clone()).await?;
-                let base = self.names_in(&base, policy).await?;
-                left.extend(records_in(&base));
-                let before = removed_in(&base);
-                left.extend(removed_in(&now).difference(&before));
-            } else {
-                // Then whoever removed it must have been this user.
-                let own = now.past.removed.iter().filter(|r| r.by == self.keyring().gid());
-                left.extend(own.map(|r| r.entry.located.record));
-            }
+            let base = match self.realm().bucket().pending_base(&name)? {
+                Some(bytes) => {
+                    let base = self.read_back(located, &bytes, mine.etag.clone()).await?;
+                    self.names_in(&base, policy).await?
+                }
+                None => {
+                    is_listed &= is_new;
+                    Leaf::default()
+                }
+            };
+            is_listed &= base.past.older == now.past.older;
+            left.extend(records_in(&base));
+            left.extend(removed_in(&now).difference(&removed_in(&base)));
             named.extend(records_in(&now));
         }
-        files.retain(|file| named.contains(&file.record) || !left.contains(&file.record));
-        Ok(files)
+        // Of what the bucket does not have yet nobody else took a name away.
+        let is_taken = |file: &RecordId, is_new| is_new || !is_listed || left.contains(file);
+        files.retain(|(f, is_new)| named.contains(&f.record) || !is_taken(&f.record, *is_new));
+        Ok(files.into_iter().map(|(file, _)| file).collect())
     }
 
     /// Returns what the journal has of a record.

@@ -280,8 +280,9 @@ impl Bucket {
         self.journal.as_ref().is_some_and(|j| j.lock().latest(name).is_some())
     }
 
-    /// Returns the objects of which a change, and not only their making, waits on this workstation.
-    pub fn pending_edits(&self) -> Vec<ObjectName> {
+    /// Returns the objects of which a change, and not only their making, waits on this workstation,
+    /// and whether their making waits too.
+    pub fn pending_edits(&self) -> Vec<(ObjectName, bool)> {
         self.journal.as_ref().map(|j| j.lock().edited()).unwrap_or_default()
     }
 

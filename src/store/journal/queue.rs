@@ -200,14 +200,15 @@ impl Queue {
         jobs
     }
 
-    /// Returns the objects of which a write that waits replaces what was there before.
-    pub(super) fn edited(&self) -> Vec<ObjectName> {
-        let replaces = |seq: &u64| {
-            let wanted = self.entry(*seq).map(|entry| &entry.wanted);
-            matches!(wanted, Some(Wanted::Matches(_) | Wanted::Follows))
-        };
+    /// Returns the objects of which a write that waits replaces what was there before, and whether
+    /// the bucket has none of them yet.
+    pub(super) fn edited(&self) -> Vec<(ObjectName, bool)> {
+        let wanted = |seq: &u64| self.entry(*seq).map(|entry| &entry.wanted);
+        let replaces =
+            |seq: &u64| matches!(wanted(seq), Some(Wanted::Matches(_) | Wanted::Follows));
         let edited = self.chains.iter().filter(|(_, chain)| chain.seqs.iter().any(replaces));
-        edited.map(|(name, _)| name.clone()).collect()
+        let is_new = |chain: &Chain| chain.seqs.front().and_then(wanted) == Some(&Wanted::Absent);
+        edited.map(|(name, chain)| (name.clone(), is_new(chain))).collect()
     }
 
     /// Returns the writes to an object, the oldest first.
