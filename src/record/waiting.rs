@@ -29,15 +29,12 @@ impl Records {
             }
             let policy = &mine.head.policies[0];
             let now = self.names_in(&mine, policy).await?;
-            let base = match self.realm().bucket().pending_base(&name)? {
-                Some(bytes) => {
-                    let base = self.read_back(located, &bytes, mine.etag.clone()).await?;
-                    self.names_in(&base, policy).await?
-                }
-                None => {
-                    is_listed &= is_new;
-                    Leaf::default()
-                }
+            let base = if let Some(bytes) = self.realm().bucket().pending_base(&name)? {
+                let base = self.read_back(located, &bytes, mine.etag.clone()).await?;
+                self.names_in(&base, policy).await?
+            } else {
+                is_listed &= is_new;
+                Leaf::default()
             };
             is_listed &= base.past.older == now.past.older;
             left.extend(records_in(&base));
