@@ -153,7 +153,7 @@ async fn an_announced_section_leaves_a_mark_that_no_save_stores() {
     let none = br#"{"resourceType":"Bundle","type":"collection","entry":[
  {"resource":{"resourceType":"MedicationRequest","id":"m"}}]}"#;
     save(&*drive(&realm, "doctor").await, "/other.json", none).await.unwrap();
-    let other = text(&read(&pharmacist, "/other.json").await);
+    let other = text(&read(&*drive(&realm, "pharmacist").await, "/other.json").await);
     assert!(other.contains("REDACTED"), "{other}");
     let changed = edited.replace("\"redacted\"", "\"all is here\"");
     let refused = save(&pharmacist, "/record.json", changed.as_bytes()).await;

@@ -294,3 +294,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_message_is_appended_through_a_view_that_hides_something() {
+    let message = |number: u32| {
+        format!("MSH|^~\\&|LAB|N|||20261123||ORU^R01|{number}|P|2.5\rPID|1||MRN-{number}\r")
+    };
+    let (format, mut sections) = cut(message(1).as_bytes());
+    let mut visible = random_view(format, u64::MAX);
+    visible.remove(&Slot::MENTAL_HEALTH);
+    let both = message(1) + &message(2);
+    let shown = pick(&sections, &visible);
+    let merged = merge(format, &shown, &visible, both.as_bytes(), &Rules::builtin()).unwrap();
+    apply(&mut sections, merged);
+    assert_eq!(String::from_utf8(join(format, &pick(&sections, &visible))).unwrap(), both);
+}

@@ -231,6 +231,10 @@ class OpaqueWork(TreeWork):
         return tree(folder)
 
 
+# For as long a name that was taken away may come back, and more.
+SETTLED_S = 60
+
+
 class FolderWork(TreeWork):
     """Works on a folder of its own, with an inbox."""
 
@@ -243,6 +247,18 @@ class FolderWork(TreeWork):
         message = "MSH|^~\\&|LAB|N|||20261123||ORU^R01|{0}|P|2.5\rPID|1||MRN-{0}\r"
         return {"in/a.hl7": message.format(1), "in/record.json": BUNDLE,
                 "results/a.hl7": message.format(1), "results/b.hl7": message.format(2)}
+
+    def look(self, when):
+        """Compares, and again: what was unlinked in part is seen by the others until its name does
+        not come back for a while."""
+        until = time.monotonic() + SETTLED_S
+        while True:
+            before = list(self.problems)
+            super().look(when)
+            if self.problems == before or time.monotonic() > until:
+                return
+            self.problems = before
+            time.sleep(1)
 
     def prepare(self):
         super().prepare()

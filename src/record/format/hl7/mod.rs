@@ -151,7 +151,6 @@ impl Build<'_> {
     fn segments(&mut self, segments: &[Segment<'_>], rules: &Rules) {
         let sections = group::sections(segments, rules);
         let restrictions = group::restrictions(segments);
-        let is_batch = segments.iter().filter(|s| s.id == *b"MSH").count() > 1;
         let ends_message = |s: &Segment<'_>| s.id == *b"MSH" || is_batch_segment(s.id);
         let mut container = LIST;
         for (index, segment) in segments.iter().enumerate() {
@@ -162,9 +161,9 @@ impl Build<'_> {
                 let more = segments[index + 1..].iter().position(ends_message);
                 let last = more.map_or(segments.len(), |n| index + 1 + n) - 1;
                 let span = (segment.start, segments[last].end());
-                let identity = if is_batch { segment.field(10) } else { &[] };
                 container = self.take_container();
-                let identity = [b"message ", identity].concat();
+                // Its number, also of the only one: more may be appended.
+                let identity = [b"message ", segment.field(10)].concat();
                 self.shell(LIST, &identity, span, (span.0, span.1, container));
             }
             self.segment(container, segment, sections[index], restrictions[index]);
