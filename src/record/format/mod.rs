@@ -2,7 +2,7 @@
 //!
 //! Pure: no files, no network, no clock. A file is cut into byte spans and never printed again,
 //! so that the full view is the original byte for byte. A format is one folder or file with its
-//! [`adapter::Adapter`], and one line in the list below.
+//! `Adapter`, and one line in the list below.
 
 mod adapter;
 mod cda;
