@@ -81,6 +81,13 @@ impl View {
         Ok(self.records.sight(&bound.remove))
     }
 
+    /// Says whether the policy lets the user change the names of a folder at all.
+    pub(super) async fn may_name(&self, policy: &PolicyRef) -> Result<Sight> {
+        let bound = self.records.realm().policy(&policy.hash, policy.patient.as_ref()).await?;
+        let rights = [&bound.add, &bound.remove].map(|right| self.records.sight(right));
+        Ok(if rights.contains(&Sight::Open) { Sight::Open } else { rights[0] })
+    }
+
     pub(super) async fn check_remove(&self, folder: &Node) -> Result<()> {
         match self.may_remove(folder).await? {
             Sight::Open => Ok(()),

@@ -16,6 +16,7 @@ mod commits;
 mod compare;
 mod edit;
 mod files;
+mod known;
 mod names;
 mod operations;
 mod record;
@@ -180,6 +181,15 @@ fn run_from(first: u64, wanted: u64) -> (u64, Vec<Trouble>) {
         }
     }
     (done, wrong)
+}
+
+#[test]
+fn cases_that_failed_once_hold() {
+    for (number, (stale, policy, steps)) in known::all().into_iter().enumerate() {
+        let done = Stage::new(Bucket::memory()).run(&Plan { stale, policy, steps });
+        let done = done.unwrap_or_else(|trouble| panic!("known case {number}: {trouble}"));
+        assert!(done > 0);
+    }
 }
 
 #[test]
