@@ -14,7 +14,7 @@ fn save(station: u8, at: At, how: How, is_polite: bool, changes: &[Change]) -> S
 
 /// Returns all of them.
 pub(crate) fn all() -> Vec<Known> {
-    vec![renamed_away_and_refused()]
+    vec![renamed_away_and_refused(), refused_at_home(), moved_and_deleted()]
 }
 
 /// The physician renames a file away and may not write it anew; the sister, who does not know,
@@ -28,4 +28,32 @@ fn renamed_away_and_refused() -> Known {
         save(4, OWN_B, How::Anew, false, &[moved]),
     ];
     (0b1_0000, 2, steps)
+}
+
+/// A text that is refused after its name was taken away, while somebody else made another file.
+fn refused_at_home() -> Known {
+    let a = At { folder: 0, name: 0 };
+    let b = At { folder: 0, name: 1 };
+    let steps = vec![
+        save(5, a, How::InPlace, true, &[Change::Set(0)]),
+        Step { station: 0, operation: Operation::SetPolicy { policy: 0 } },
+        save(0, a, How::InPlace, false, &[Change::Set(0)]),
+        save(0, b, How::InPlace, true, &[Change::Set(0)]),
+        save(3, a, How::Away { is_local: true }, false, &[Change::Tell(0)]),
+    ];
+    (0b101_1000, 0, steps)
+}
+
+/// The owner deletes an element that the physician moves meanwhile: it stays.
+fn moved_and_deleted() -> Known {
+    let b = At { folder: 0, name: 1 };
+    let edit = Edit { is_polite: true, changes: vec![Change::Delete(2), Change::Set(0)] };
+    let steps = vec![
+        save(0, b, How::InPlace, true, &[Change::Set(0), Change::Set(0)]),
+        Step { station: 5, operation: Operation::Open { slot: false, at: b } },
+        Step { station: 5, operation: Operation::Write { slot: false, edit } },
+        save(0, b, How::InPlace, false, &[Change::Move { from: 11, to: 0 }]),
+        Step { station: 5, operation: Operation::Close { slot: false } },
+    ];
+    (0, 0, steps)
 }
