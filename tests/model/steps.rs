@@ -371,10 +371,11 @@ impl Case<'_> {
         if is_local(&to.1) && self.is_partial(st, from) {
             return false;
         }
-        let is_folder = |shown: Result<Shown, Kind>| matches!(shown, Ok(Shown::Folder(_)));
-        let folder = is_folder(self.model.place_of(st, from));
-        // A folder under another policy keeps its own, and one that others look into moves.
-        !folder
+        // A folder under another policy keeps its own, and one that others look into moves. What the
+        // workstation does not know to be one it finds out.
+        let is_shown = matches!(self.model.place_of(st, from), Ok(Shown::Folder(_)));
+        let stored = self.model.world.names[&from.0].get(&from.1);
+        !is_shown && !matches!(stored, Some(Entry::Folder(_)))
     }
 }
 
