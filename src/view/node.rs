@@ -326,6 +326,9 @@ impl Tree {
             for ino in unneeded {
                 self.remove(ino);
             }
+            // A node that took another record's place is not that record's any more.
+            let nodes = &self.nodes;
+            self.by_record.retain(|_, ino| nodes.contains_key(ino));
         }
     }
 }
