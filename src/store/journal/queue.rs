@@ -1,7 +1,7 @@
 //! The journal in memory: which writes wait, in which order, and what a reader of an object sees
 //! meanwhile.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::num::NonZeroUsize;
 
 use bytes::Bytes;
@@ -45,6 +45,8 @@ pub(super) struct Queue {
     /// Writes that the bucket refused because somebody else wrote first, until they are merged.
     lifted: HashMap<ObjectName, VecDeque<Vec<u64>>>,
     settled: LruCache<u64, Version>,
+    /// Writes that the bucket may have: they were sent, or an earlier process may have sent them.
+    tried: BTreeSet<u64>,
     /// Writes that wait for others, to go to the disk with them.
     pub(super) gathered: Option<Gathered>,
 }
@@ -58,6 +60,7 @@ impl Queue {
             chains: HashMap::new(),
             lifted: HashMap::new(),
             settled: LruCache::new(SETTLED_MAX),
+            tried: entries.iter().map(|(seq, _)| *seq).collect(),
             gathered: None,
         };
         for (seq, entry) in entries {
@@ -132,6 +135,7 @@ impl Queue {
     pub(super) fn remove(&mut self, seqs: &[u64]) {
         for seq in seqs {
             let Some((entry, _)) = self.entries.remove(seq) else { continue };
+            self.tried.remove(seq);
             if let Some(chain) = self.chains.get_mut(&entry.name) {
                 chain.seqs.retain(|s| s != seq);
                 if chain.seqs.is_empty() {
@@ -158,14 +162,15 @@ impl Queue {
     }
 
     /// Returns a write that need not be made, with the one that takes its place: the next in the
-    /// whole journal is to the same object, so that nobody can miss what stood in between.
+    /// whole journal is to the same object, so that nobody can miss what stood in between. One that
+    /// the bucket may have is made all the same: else it would be taken for somebody else's.
     pub(super) fn skip(&mut self) -> Option<(u64, u64, Entry)> {
         let mut waiting = self.entries.iter();
         let (first, (one, one_parts)) = waiting.next()?;
         let (second, (two, two_parts)) = waiting.next()?;
         let is_next = one.name == two.name && two.wanted == Wanted::Follows;
         let is_durable = one_parts.is_none() && two_parts.is_none();
-        if !(is_next && is_durable) || self.is_lifted(*first) {
+        if !(is_next && is_durable) || self.is_lifted(*first) || self.tried.contains(first) {
             return None;
         }
         let (first, second, wanted) = (*first, *second, one.wanted.clone());
@@ -179,9 +184,9 @@ impl Queue {
         self.lifted.values().flatten().any(|seqs| seqs.contains(&seq))
     }
 
-    /// Returns what may be sent now. What replaces an object waits for everything before it: a
+    /// Returns what may be sent now, and counts it as sent. What replaces an object waits for everything before it: a
     /// folder names records that have to be there first.
-    pub(super) fn sendable(&self) -> Vec<Job> {
+    pub(super) fn sendable(&mut self) -> Vec<Job> {
         let mut jobs: Vec<Job> = Vec::new();
         for (seq, (entry, parts)) in &self.entries {
             if self.is_lifted(*seq) {
@@ -197,6 +202,7 @@ impl Queue {
                 break;
             }
         }
+        self.tried.extend(jobs.iter().map(|job| job.seq));
         jobs
     }
 
