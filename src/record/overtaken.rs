@@ -184,7 +184,9 @@ fn merge(
         match now {
             None => edits.push(Edit::Add { name: name.clone(), entry: entry.clone() }),
             Some(now) if before == Some(now) => {
-                edits.push(Edit::Put { name: name.clone(), entry: entry.clone() });
+                // What has another name now is not among the removed.
+                let was = now.located.record;
+                edits.push(Edit::stand(name, was, entry.clone(), !is_removed(was)));
             }
             Some(_) => clashes.push((name.clone(), entry.clone())),
         }
@@ -192,7 +194,7 @@ fn merge(
     let put: HashSet<Vec<u8>> = edits
         .iter()
         .filter_map(|edit| match edit {
-            Edit::Put { name, .. } => Some(name.clone()),
+            Edit::Put { name, .. } | Edit::Stand { name, .. } => Some(name.clone()),
             _ => None,
         })
         .collect();

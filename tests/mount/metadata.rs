@@ -185,6 +185,21 @@ fn a_folder_changes_when_a_name_in_it_is_given_or_taken() {
 }
 
 #[test]
+fn a_folder_changes_when_a_file_of_another_folder_is_renamed_over_one_in_it() {
+    let Some(m) = Mounted::new() else { return };
+    fs::create_dir(m.path("d")).unwrap();
+    // A record, and a file of this workstation.
+    for name in ["new", "new.tmp"] {
+        fs::write(m.path("d/f"), "old").unwrap();
+        fs::write(m.path(name), "new").unwrap();
+        let last = times(&m, "d").0;
+        fs::rename(m.path(name), m.path("d/f")).unwrap();
+        let (mtime, ctime) = times(&m, "d");
+        assert!(mtime > last && ctime == mtime, "{name}");
+    }
+}
+
+#[test]
 fn an_unlinked_file_has_no_link() {
     let Some(m) = Mounted::new() else { return };
     let file = fs::File::create(m.path("f")).unwrap();
