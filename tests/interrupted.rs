@@ -237,7 +237,7 @@ async fn exchange(view: &View, (from, one): (Ino, &str), (to, other): (Ino, &str
 /// next mount finds all of it done, or nothing.
 async fn exchange_stopped_everywhere(site: &Site, one: (&str, &str), other: (&str, &str)) {
     let path = |(folder, name): (&str, &str)| format!("{}/{name}", folder.trim_end_matches('/'));
-    for commits in 0.. {
+    for commits in 0..10 {
         let view = site.mount().await;
         let before = [text(&view, &path(one)).await, text(&view, &path(other)).await];
         let ino = async |folder: &str| view.resolve(folder).await.unwrap().ino;
@@ -261,6 +261,7 @@ async fn exchange_stopped_everywhere(site: &Site, one: (&str, &str), other: (&st
             return;
         }
     }
+    panic!("the names are not exchanged");
 }
 
 #[tokio::test(flavor = "multi_thread")]
