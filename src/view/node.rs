@@ -222,6 +222,7 @@ impl Tree {
         let known = self.by_record.get(&record).and_then(|ino| self.get(*ino));
         if let Some(node) = known.filter(|n| n.kind == kind) {
             node.find_at(spot);
+            node.folder.set_removed(false);
             let is_same = *locked(&node.stands) == stands;
             if !is_same {
                 node.set_stands(stands);

@@ -207,3 +207,19 @@ fn an_unlinked_file_has_no_link() {
     fs::remove_file(m.path("f")).unwrap();
     assert_eq!(file.metadata().unwrap().nlink(), 0);
 }
+
+#[test]
+fn a_folder_that_was_removed_or_replaced_has_no_link() {
+    let Some(m) = Mounted::new() else { return };
+    for name in ["removed", "replaced", "new"] {
+        fs::create_dir(m.path(name)).unwrap();
+    }
+    let [removed, replaced, new] =
+        ["removed", "replaced", "new"].map(|name| fs::File::open(m.path(name)).unwrap());
+    fs::remove_dir(m.path("removed")).unwrap();
+    fs::rename(m.path("new"), m.path("replaced")).unwrap();
+    let links = [&removed, &replaced, &new].map(|folder| folder.metadata().unwrap().nlink());
+    assert_eq!(links, [0, 0, 2]);
+    fs::create_dir(m.path("removed")).unwrap();
+    assert_eq!(fs::metadata(m.path("removed")).unwrap().nlink(), 2);
+}
