@@ -15,7 +15,7 @@ use crate::key::wrap::Wrap;
 /// How many proven records are kept in memory, at most.
 pub(crate) const RECORDS_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
 /// How many bytes of proven records are kept in memory, at most.
-const RECORDS_MAX_BYTES: usize = 48 << 20;
+const RECORDS_MAX_BYTES: usize = 64 << 20;
 /// What a record takes beside what is counted one by one: names, hashes, who committed it, and the
 /// places in the tables that it stands in.
 const RECORD_BYTES: usize = 1024;

@@ -396,7 +396,7 @@ mod tests {
         let marks = Marks::open(&dir.path().join("state.redb")).unwrap();
         let id = |i: usize| {
             let mut id = [0; 16];
-            id[..8].copy_from_slice(&i.to_le_bytes());
+            id[..8].copy_from_slice(&(i as u64).to_le_bytes());
             RecordId(id)
         };
         let mark = |version| Mark {
