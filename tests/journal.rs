@@ -361,6 +361,45 @@ async fn what_was_removed_while_its_edit_waited_over_a_crash_comes_back() {
     }
 }
 
+// The process dies after the bucket has a write and before the journal's file says so, and somebody
+// else goes on from there: there is nothing to merge.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_bucket_had_before_a_crash_and_somebody_else_undid_stays_undone() {
+    let site = Site::new().await;
+    let credential = site.realm.credential("doctor", USERS[0].1).await.to_bytes();
+    let one = site.station_of(&credential, "one").await;
+    one.write("/a.json", r#"{"labs": 1}"#).await;
+    one.drain().await;
+    site.server.set_away(true);
+    one.write("/a.json", r#"{"labs": 2}"#).await;
+    one.write("/new.txt", "new").await;
+    one.crash().await;
+    let [journal, before] =
+        ["journal", "before"].map(|name| site.dir.path().join("one").join(name));
+    while Bucket::count_journal(&journal).is_err() {
+        tokio::task::yield_now().await;
+    }
+    std::fs::copy(&journal, &before).unwrap();
+    site.server.set_away(false);
+    let one = site.station_of(&credential, "one").await;
+    one.drain().await;
+    one.crash().await;
+    while Bucket::count_journal(&journal).is_err() {
+        tokio::task::yield_now().await;
+    }
+    std::fs::copy(&before, &journal).unwrap();
+    let other = site.station("doctor", "other").await;
+    other.write("/a.json", r#"{"labs": 3}"#).await;
+    other.view.unlink(Ino::ROOT, b"new.txt").await.unwrap();
+    other.drain().await;
+
+    let one = site.station_of(&credential, "one").await;
+    one.drain().await;
+    assert_eq!(one.view.drain_journal(HUNG).await, 0);
+    assert_eq!(site.names("/").await, ["a.json"]);
+    assert_eq!(site.seen("doctor", "/a.json").await.as_deref(), Some(r#"{"labs": 3}"#));
+}
+
 // So many that the folder does not list them all any more.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_made_edited_and_removed_here_before_a_crash_stays_away() {

@@ -71,6 +71,9 @@ impl View {
             self.revive(&node).await?;
             return Err(Error::new(Kind::NotEmpty, "somebody made a file in the folder just now"));
         }
+        // Whoever has it open is told.
+        node.folder.set_removed(true);
+        node.forget_attr();
         Ok(())
     }
 

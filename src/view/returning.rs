@@ -44,7 +44,10 @@ impl View {
         let located = gone.entry.located;
         self.check_comes_back(folder, name, located).await?;
         let backup = self.backup_of(gone).await?;
-        let record = match self.save_onto(located, &policy, pending).await? {
+        let onto = self.save_onto(located, &policy, pending).await?;
+        // Whoever wrote the record may have made it known that the policy was replaced.
+        let (_, policy) = place_of(folder)?;
+        let record = match onto {
             Onto::Done(record) => Some(record),
             Onto::Conflict => {
                 self.save_conflict(node, located, &policy, pending).await?;
