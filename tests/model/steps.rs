@@ -1,7 +1,6 @@
 //! One step of a case: what an operation means at this moment, done on both sides and compared.
 
 use bytes::Bytes;
-use chartfs::error::Kind;
 use chartfs::view::{SetAttr, Time};
 
 use crate::case::{Case, DESKS, MANAGER, READ_WRITE, Trouble, did};
