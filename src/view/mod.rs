@@ -13,6 +13,7 @@ mod listing;
 mod sight;
 mod draft;
 mod open;
+mod held;
 mod file;
 mod stream;
 mod save;

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::file::FileState;
 use super::folder::Folder;
+use super::held::FileState;
 use super::{Attr, Ino, NodeKind, Time, locked};
 use crate::clock::now_unix_ns;
 use crate::record::{Located, PolicyRef, RecordId};
