@@ -161,6 +161,14 @@ impl FileState {
         }
     }
 
+    /// Notes what the draft was made of, unless that is known: it clashes with what others committed
+    /// since, and must do so when it is saved again.
+    pub(super) fn base_on(&self, base: Option<Arc<Rendered>>) {
+        if let Held::Draft(w) = &mut *locked(&self.held) {
+            w.base = w.base.take().or(base);
+        }
+    }
+
     /// Holds the version that what is read and written from now on is based on.
     pub(super) fn hold_version(&self, record: Option<Arc<Record>>) {
         *locked(&self.opened) = record;

@@ -145,7 +145,7 @@ impl View {
         };
         match self.save_onto(located, &policy, &pending).await? {
             Onto::Done(record) => self.keep_named_anywhere(&record).await,
-            Onto::Conflict => self.keep_beside(located, found, &pending).await,
+            Onto::Conflict(_) => self.keep_beside(located, found, &pending).await,
         }
     }
 

@@ -49,7 +49,8 @@ impl View {
         let (_, policy) = place_of(folder)?;
         let record = match onto {
             Onto::Done(record) => Some(record),
-            Onto::Conflict => {
+            Onto::Conflict(base) => {
+                node.file.base_on(base);
                 self.save_conflict(node, located, &policy, pending).await?;
                 None
             }

@@ -43,8 +43,9 @@ pub(super) struct Views<'r> {
 /// How a save onto a record ended.
 pub(super) enum Onto {
     Done(Arc<Record>),
-    /// Somebody else changed the same section: the text belongs into a file of its own.
-    Conflict,
+    /// Somebody else changed the same element since this base: the text belongs into a file of its
+    /// own.
+    Conflict(Option<Arc<Rendered>>),
 }
 
 impl View {
@@ -220,7 +221,9 @@ impl View {
     ) -> Result<Arc<Record>> {
         match self.save_onto(located, policy, pending).await? {
             Onto::Done(record) => Ok(record),
-            Onto::Conflict => Err(Error::new(Kind::Conflict, "the new file was changed by others")),
+            Onto::Conflict(_) => {
+                Err(Error::new(Kind::Conflict, "the new file was changed by others"))
+            }
         }
     }
 
@@ -286,7 +289,8 @@ impl View {
                 }
                 Ok(Some(record))
             }
-            Onto::Conflict => {
+            Onto::Conflict(base) => {
+                node.file.base_on(base);
                 // Whoever was first may have done so under another policy.
                 let policy = self.policy_of(node.ino)?;
                 Box::pin(self.save_conflict(node, located, &policy, pending)).await?;
@@ -340,7 +344,7 @@ impl View {
             base = base.or_else(|| current.clone());
             let views = Views { base: base.as_deref(), current: current.as_deref() };
             let plan = self.plan(policy, &seen.record, views, pending).await?;
-            let Some((format, writes)) = plan else { return Ok(Onto::Conflict) };
+            let Some((format, writes)) = plan else { return Ok(Onto::Conflict(base)) };
             let committed = if writes.is_empty() {
                 self.records.touch(&seen.record, policy, pending.mtime_unix_ns).await?
             } else if pending.is_mtime_set {

@@ -85,7 +85,7 @@ impl<'s> Case<'s> {
         manager.set_policy(ino, &text).await.expect("the owner manages");
         let saw = Saw::default();
         let (changed, rejected) = (Vec::new(), Vec::new());
-        let model = Model { world, stations, changed, rejected, saw };
+        let model = Model { world, stations, changed, rejected, saw, clashed: None };
         let mut case = Self { site, top, model, mounted, observer };
         for st in 0..case.mounted.len() {
             case.mount_again(st).await?;

@@ -27,6 +27,7 @@ impl Model {
                     self.keep_named(st, &f.place, record)?;
                     self.stations[st].files[file].draft = None;
                 } else {
+                    self.base_on_clash(st, file);
                     self.conflict_copy(st, &f.place, &draft.text)?;
                     self.settled(st, file);
                 }
@@ -58,6 +59,14 @@ impl Model {
         }
     }
 
+    /// Lets a text that clashed with what came since its base clash again.
+    fn base_on_clash(&mut self, st: usize, file: usize) {
+        let base = self.clashed.take();
+        if let Some(draft) = &mut self.stations[st].files[file].draft {
+            draft.base = draft.base.take().or(base);
+        }
+    }
+
     /// Shows the own text for as long as the file is open.
     fn settled(&mut self, st: usize, file: usize) {
         if let Some(draft) = &mut self.stations[st].files[file].draft {
@@ -84,12 +93,14 @@ impl Model {
         if let Some(last) = station.last.get(&record).filter(|l| l.commit != now.commit) {
             let numbers = &mut world.numbers;
             if let Saved::Conflict = save(station.user, rights, &base, last, text, seen, numbers)? {
+                self.clashed = Some(base);
                 return Ok(false);
             }
         }
         let saved = save(station.user, rights, &base, &now, text, seen, &mut world.numbers)?;
         let Saved::Version { now: next, kept, shown, again } = saved else {
             station.last.insert(record, now);
+            self.clashed = Some(base);
             return Ok(false);
         };
         let form = next.form;
@@ -181,8 +192,10 @@ impl Model {
             }
         }
         let backup = self.backup_of(st, gone);
-        let is_done = self.save_onto(st, &place, gone.record, None, text)?;
+        let base = self.stations[st].files[file].draft.as_ref().and_then(|d| d.base.clone());
+        let is_done = self.save_onto(st, &place, gone.record, base, text)?;
         if !is_done {
+            self.base_on_clash(st, file);
             self.conflict_copy(st, &place, text)?;
         }
         let form = self.world.records[&gone.record].form;

@@ -109,7 +109,8 @@ impl Case<'_> {
             if let Some((user, shown)) = changed.shown
                 && now.text_for(user, rights) != Text::Doc(now.form, shown.clone())
             {
-                return Err(format!("{what}: a saver sees other than he saved: {shown:?}"));
+                let seen = now.text_for(user, rights);
+                return Err(format!("{what}: a saver sees {seen:?} and saved {shown:?}"));
             }
             self.replace_version(changed.record, &Rc::new(now));
         }

@@ -57,6 +57,8 @@ pub(crate) struct Model {
     /// Files that were put aside under a name that the program chooses.
     pub(crate) rejected: Vec<(usize, usize)>,
     pub(crate) saw: Saw,
+    /// What the text that clashed last was made of.
+    pub(crate) clashed: Option<Rc<Version>>,
 }
 
 const LOCAL: [&str; 3] = [".tmp", "~", ".bak"];

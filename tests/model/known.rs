@@ -14,7 +14,14 @@ fn save(station: u8, at: At, how: How, is_polite: bool, changes: &[Change]) -> S
 
 /// Returns all of them.
 pub(crate) fn all() -> Vec<Known> {
-    vec![renamed_away_and_refused(), refused_at_home(), moved_and_deleted()]
+    vec![
+        renamed_away_and_refused(),
+        refused_at_home(),
+        moved_and_deleted(),
+        a_record_over_another(),
+        a_key_that_both_added(),
+        a_clash_whose_copy_is_refused(),
+    ]
 }
 
 /// The physician renames a file away and may not write it anew; the sister, who does not know,
@@ -56,4 +63,63 @@ fn moved_and_deleted() -> Known {
         Step { station: 5, operation: Operation::Close { slot: false } },
     ];
     (0, 0, steps)
+}
+
+/// A text goes into a record, and with it over another.
+fn a_record_over_another() -> Known {
+    let new = At { folder: 0, name: 4 };
+    let a = At { folder: 0, name: 0 };
+    let insert = |at, key| Change::Insert { at, key };
+    let steps = vec![
+        save(5, new, How::InPlace, true, &[Change::Set(1)]),
+        save(5, a, How::InPlace, true, &[insert(0, 2), insert(10, 3)]),
+        save(
+            5,
+            a,
+            How::Over { is_local: false },
+            true,
+            &[Change::Move { from: 4, to: 3 }, Change::Set(4)],
+        ),
+    ];
+    (0, 0, steps)
+}
+
+/// Two people add one key each in their own words.
+fn a_key_that_both_added() -> Known {
+    let a = At { folder: 1, name: 0 };
+    let insert = |at, key| Change::Insert { at, key };
+    let steps = vec![
+        save(0, a, How::InPlace, true, &[insert(2, 7), Change::Set(4), Change::Delete(5)]),
+        Step { station: 1, operation: Operation::SetPolicy { policy: 2 } },
+        save(1, a, How::Away { is_local: false }, true, &[insert(9, 5)]),
+        save(0, a, How::Over { is_local: false }, true, &[insert(4, 7), insert(4, 5)]),
+    ];
+    (0b1101_1111, 0, steps)
+}
+
+/// Who believes an old text adds a member that somebody else added, and may make no copy of the
+/// file: saving again when the file is closed must not put it over the other.
+fn a_clash_whose_copy_is_refused() -> Known {
+    let insert = |at, key| Change::Insert { at, key };
+    let local = At { folder: 3, name: 0 };
+    let steps = vec![
+        save(6, local, How::Away { is_local: false }, true, &[Change::Delete(10), Change::Set(5)]),
+        Step {
+            station: 0,
+            operation: Operation::Rename {
+                from: At { folder: 1, name: 6 },
+                to: At { folder: 3, name: 4 },
+                is_exclusive: false,
+            },
+        },
+        save(3, At { folder: 1, name: 0 }, How::InPlace, true, &[Change::Set(10), insert(6, 3)]),
+        save(
+            0,
+            At { folder: 1, name: 0 },
+            How::Away { is_local: true },
+            true,
+            &[insert(2, 11), insert(11, 3)],
+        ),
+    ];
+    (0b10_0001, 0, steps)
 }

@@ -342,6 +342,12 @@ fn save_elements(
             return Ok(Saved::Conflict);
         }
     }
+    let (mut merged, kept) = merged(user, now, &edit, &changed, &appended);
+    // A member that both added stands twice in what the saver would see.
+    let repeats = |version: &Version| version.text_for(user, rights).repeats();
+    if base.commit != now.commit && repeats(&merged) && !repeats(now) && !text.repeats() {
+        return Ok(Saved::Conflict);
+    }
     if changed.iter().chain(&appended).any(|s| !rights.writes(user, *s)) {
         return Err(Kind::Denied);
     }
@@ -353,10 +359,9 @@ fn save_elements(
     let shown = (base.commit == now.commit).then(|| {
         edit.items.iter().filter(|i| visible(&i.section)).map(|i| i.element.clone()).collect()
     });
-    let (mut now, kept) = merged(user, now, &edit, &changed, &appended);
-    now.change(changed.into_iter().chain(appended), numbers);
+    merged.change(changed.into_iter().chain(appended), numbers);
     let again = if is_free { edit.everything() } else { Vec::new() };
-    Ok(Saved::Version { now, kept, shown, again })
+    Ok(Saved::Version { now: merged, kept, shown, again })
 }
 
 fn merged(

@@ -235,9 +235,10 @@ impl Case<'_> {
             }
             return Ok(());
         }
-        if self.put_file(st, &aside, Some(text)).await?.is_ok()
-            && self.rename(st, &aside, place, false).await?.is_err()
-        {
+        let saved = self.put_file(st, &aside, Some(text)).await?;
+        // What goes over the other is what stands there, in its order.
+        self.compare_stored().await?;
+        if saved.is_ok() && self.rename(st, &aside, place, false).await?.is_err() {
             let _ = self.unlink(st, &aside).await?;
         }
         Ok(())
