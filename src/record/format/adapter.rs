@@ -3,6 +3,7 @@
 
 use super::join::{Rendered, render};
 use super::rules::Rules;
+use super::safe_harbor::Pseudonyms;
 use super::section::{Measure, SectionText, view_len};
 use super::slots::Slot;
 use super::tree::Tree;
@@ -74,6 +75,13 @@ pub(super) trait Adapter: Sync {
     /// elements shown before it in its container.
     fn next_number(&self, _numbers: &mut Numbers, _element: &[u8], _is_numbered: bool) -> u32 {
         1
+    }
+
+    /// Returns the text, which may show any sections, as a researcher of a project may read it;
+    /// `None` when nothing of it is released. What becomes of an element depends on that element
+    /// and the project alone; it stays one element in the same place.
+    fn deidentify(&self, _text: &[u8], _project: &Pseudonyms) -> Option<Vec<u8>> {
+        None
     }
 
     /// Renders the visible sections.
