@@ -16,6 +16,8 @@ use crate::key::policy::Policy;
 use crate::key::sign::{PublicKey, Signature};
 use crate::wire::{Reader, Writer};
 
+pub use super::release::{Release, ResearchPart};
+
 const MAGIC: &[u8; 8] = b"CHARTFSP";
 const FORMAT: u16 = 1;
 pub(super) const DOMAIN: &str = "chartfs1 policy";
@@ -31,6 +33,8 @@ pub const FRAME: &str = "frame";
 pub const NAMES: &str = "names";
 /// The section of a directory that names its entries to researchers.
 pub const PSEUDONYMS: &str = "pseudonyms";
+/// The section of a directory that holds the key of its research project.
+pub const PROJECT: &str = "project";
 
 /// A policy as its author signs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +144,8 @@ pub struct PolicyDocument {
     /// The rights over single sections.
     #[serde(default, rename = "section")]
     pub sections: BTreeMap<String, SectionRights>,
+    /// What is released to a research project, de-identified.
+    pub research: Option<ResearchPart>,
 }
 
 /// Who may do what with the folder itself.
@@ -218,9 +224,20 @@ impl PolicyDocument {
             write: any_of("the names", [&add, &remove])?,
             announce: false,
         };
+        let released = self.research.as_ref();
+        let released = released.map(|r| {
+            let read = formula("research read", &r.read, p)?;
+            let of = |name: &str| match name {
+                FRAME => &frame,
+                other => sections.get(other).unwrap_or(&default),
+            };
+            Release::bind(r, &read, of, &names, &manage)
+        });
+        let released = released.transpose()?;
         Ok(BoundPolicy {
             hash,
             patient,
+            released,
             list,
             add,
             remove,
@@ -240,7 +257,10 @@ fn formula(what: &str, text: &str, patient: Option<&AuthorityId>) -> Result<Poli
     })
 }
 
-fn any_of<'a>(what: &str, policies: impl IntoIterator<Item = &'a Policy>) -> Result<Policy> {
+pub(super) fn any_of<'a>(
+    what: &str,
+    policies: impl IntoIterator<Item = &'a Policy>,
+) -> Result<Policy> {
     Policy::any_of(policies).map_err(|e| {
         Error::new(Kind::Usage, format!("the policy is over a limit: {what}"))
             .because(e.why().unwrap_or("too many clauses"))
@@ -277,6 +297,7 @@ pub struct BoundPolicy {
     sections: BTreeMap<String, BoundRights>,
     frame: BoundRights,
     names: BoundRights,
+    released: Option<Release>,
 }
 
 impl BoundPolicy {
@@ -284,7 +305,9 @@ impl BoundPolicy {
     pub fn authorities(&self) -> BTreeSet<&AuthorityId> {
         let folder = [&self.list, &self.add, &self.remove, &self.manage];
         let rights = [&self.default, &self.frame, &self.names].into_iter();
-        let sections = rights.chain(self.sections.values()).flat_map(|r| [&r.read, &r.write]);
+        let released = self.released.iter().flat_map(Release::rights);
+        let sections = rights.chain(self.sections.values()).chain(released);
+        let sections = sections.flat_map(|r| [&r.read, &r.write]);
         let policies = folder.into_iter().chain(sections);
         policies.flat_map(Policy::attributes).map(|a| &a.authority).collect()
     }
@@ -293,9 +316,18 @@ impl BoundPolicy {
     pub fn rights(&self, section: &str) -> &BoundRights {
         match section {
             FRAME => &self.frame,
-            NAMES | PSEUDONYMS => &self.names,
-            other => self.sections.get(other).unwrap_or(&self.default),
+            NAMES => &self.names,
+            other => match self.released.as_ref().and_then(|r| r.rights_over(other)) {
+                Some(rights) => rights,
+                None if matches!(other, PSEUDONYMS | PROJECT) => &self.names,
+                None => self.sections.get(other).unwrap_or(&self.default),
+            },
         }
+    }
+
+    /// Returns what the policy releases to a research project.
+    pub fn released(&self) -> Option<&Release> {
+        self.released.as_ref()
     }
 
     /// Returns the sections that the policy names.

@@ -76,6 +76,9 @@ impl View {
     /// does not lead to the newer one.
     pub async fn history(&self, ino: Ino) -> Result<History> {
         let node = self.node(ino)?;
+        if let Ok(policy) = self.policy_of(ino) {
+            self.check_identified(&policy).await?;
+        }
         match node.stands() {
             Stands::Directory { .. } => {
                 let (located, policy) = place_of(&node)?;
@@ -155,6 +158,7 @@ impl View {
     pub(super) async fn removed_entries(&self, ino: Ino) -> Result<Vec<Removed>> {
         let folder = self.node(ino)?;
         let (located, policy) = place_of(&folder)?;
+        self.check_identified(&policy).await?;
         let mut shown = Vec::new();
         for r in self.records.removed_names(located, &policy).await? {
             let in_force = r.entry.policy.as_ref().unwrap_or(&policy);

@@ -37,7 +37,7 @@ pub use rank::{MAX_RANK_BYTES, Rank};
 pub use rules::Rules;
 pub use safe_harbor::{Pseudonyms, deidentify, twins};
 pub use section::{Hole, HoleKind, Item, Measure, Role, SectionText};
-pub use slots::{Confidentiality, Slot};
+pub use slots::{Confidentiality, Slot, TWIN_BASE};
 
 use adapter::Adapter;
 use tree::Tree;
