@@ -17,6 +17,7 @@ mod leaks;
 mod mutated;
 mod ndjson;
 mod record;
+mod safe_harbor;
 mod saves;
 
 use chartfs::demo::patients::patient;

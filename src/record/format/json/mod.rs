@@ -2,6 +2,7 @@
 //! that turns objects and arrays into shells and elements.
 
 mod cursor;
+mod value;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -16,6 +17,7 @@ use super::tree::{Claim, Form, Gap, Kind, Tree};
 use super::{FormatId, MAX_SPLIT_BYTES};
 
 pub(super) use cursor::{Cursor, MAX_DEPTH, Part, same_tokens, valid};
+pub(super) use value::{Members, Value, print_member};
 
 /// Between members and between elements.
 pub(super) const COMMAS: Glue = Glue { list: true, inner: true };

@@ -163,10 +163,13 @@ fn alike(a: &Node<'_>, b: &Node<'_>) -> bool {
 
 /// Returns the twins of sections, the frame among them: each element de-identified, in the section
 /// and place where it stands, even when the words by which it was put there are not released.
-/// `None` when nothing can be released.
+/// `None` when nothing can be released, or two versions of one resource are kept side by side.
 pub fn twins(format: FormatId, sections: &Sections, project: &Pseudonyms) -> Option<Sections> {
     let adapter = format.adapter();
     let Rendered { bytes, order, dropped } = adapter.render(sections);
+    if order.is_empty() {
+        return Some(Sections::new());
+    }
     let clean = deidentify(format, &bytes, project)?;
     let tree = adapter.parse(&clean, &Rules::builtin())?;
     let mut twins = Sections::new();
