@@ -16,7 +16,7 @@ use crate::key::policy::Policy;
 use crate::key::sign::{PublicKey, Signature};
 use crate::wire::{Reader, Writer};
 
-pub use super::release::{Release, ResearchPart};
+pub use super::release::{Emergency, EmergencyPart, Release, ResearchPart};
 
 const MAGIC: &[u8; 8] = b"CHARTFSP";
 const FORMAT: u16 = 1;
@@ -146,6 +146,8 @@ pub struct PolicyDocument {
     pub sections: BTreeMap<String, SectionRights>,
     /// What is released to a research project, de-identified.
     pub research: Option<ResearchPart>,
+    /// What is opened for emergencies.
+    pub emergency: Option<EmergencyPart>,
 }
 
 /// Who may do what with the folder itself.
@@ -205,12 +207,14 @@ impl PolicyDocument {
             })
         };
         let default = rights("default", &self.default)?;
-        let sections: BTreeMap<String, BoundRights> = self
+        let mut sections: BTreeMap<String, BoundRights> = self
             .sections
             .iter()
             .map(|(name, r)| Ok((name.clone(), rights(name, r)?)))
             .collect::<Result<_>>()?;
-        let (list, add) = (folder("list", &self.folder.list)?, folder("add", &self.folder.add)?);
+        let mut list = folder("list", &self.folder.list)?;
+        let emergency = self.open_for_emergency(p, &mut list, &default, &mut sections)?;
+        let add = folder("add", &self.folder.add)?;
         let remove = folder("remove", &self.folder.remove)?;
         let manage = folder("manage", &self.folder.manage)?;
         let all = || sections.values().chain([&default]);
@@ -238,6 +242,7 @@ impl PolicyDocument {
             hash,
             patient,
             released,
+            emergency,
             list,
             add,
             remove,
@@ -247,6 +252,28 @@ impl PolicyDocument {
             frame,
             names,
         })
+    }
+}
+
+impl PolicyDocument {
+    /// Opens what an emergency summary is made of, and the names, for whoever reads the summary: it
+    /// is made of the sections themselves, so it is never older than they are.
+    fn open_for_emergency(
+        &self,
+        patient: Option<&AuthorityId>,
+        list: &mut Policy,
+        default: &BoundRights,
+        sections: &mut BTreeMap<String, BoundRights>,
+    ) -> Result<Option<Emergency>> {
+        let Some(part) = &self.emergency else { return Ok(None) };
+        let read = formula("emergency read", &part.read, patient)?;
+        for name in part.sections.iter().filter(|name| *name != FRAME) {
+            let rights = sections.entry(name.clone()).or_insert_with(|| default.clone());
+            rights.read = any_of(&format!("section {name} read"), [&rights.read, &read])?;
+        }
+        let listed = any_of("folder list", [&*list, &read])?;
+        let list = std::mem::replace(list, listed);
+        Ok(Some(Emergency { read, list }))
     }
 }
 
@@ -298,6 +325,7 @@ pub struct BoundPolicy {
     frame: BoundRights,
     names: BoundRights,
     released: Option<Release>,
+    emergency: Option<Emergency>,
 }
 
 impl BoundPolicy {
@@ -323,6 +351,11 @@ impl BoundPolicy {
                 None => self.sections.get(other).unwrap_or(&self.default),
             },
         }
+    }
+
+    /// Returns for whom the policy opens a summary in emergencies.
+    pub fn emergency(&self) -> Option<&Emergency> {
+        self.emergency.as_ref()
     }
 
     /// Returns what the policy releases to a research project.

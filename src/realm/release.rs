@@ -95,6 +95,50 @@ impl Release {
     }
 }
 
+/// The part of a policy's text that opens sections for emergencies.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct EmergencyPart {
+    /// Who reads the summary.
+    pub read: String,
+    /// The sections that it is made of.
+    #[serde(default = "summary_sections")]
+    pub sections: BTreeSet<String>,
+}
+
+/// What an International Patient Summary is made of, as far as no law sets it apart.
+fn summary_sections() -> BTreeSet<String> {
+    let all = [
+        "demographics",
+        "allergies",
+        "medications",
+        "problems",
+        "immunizations",
+        "labs",
+        "procedures",
+        "devices",
+        "directives",
+        "directory",
+    ];
+    all.map(str::to_owned).into()
+}
+
+/// The same, compiled: the sections themselves are readable, and the names.
+#[derive(Clone, Debug)]
+pub struct Emergency {
+    /// Who reads the summary.
+    pub read: Policy,
+    /// Who sees the names without being let in for emergencies.
+    pub(super) list: Policy,
+}
+
+impl Emergency {
+    /// Says for somebody whether he is let in for emergencies only.
+    pub fn is_only(&self, sees: impl Fn(&Policy) -> bool) -> bool {
+        !sees(&self.list) && sees(&self.read)
+    }
+}
+
 fn check_project(name: &str) -> Result<()> {
     let is_good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
     if name.is_empty() || name.len() > PROJECT_LEN_MAX_BYTES || !name.chars().all(is_good) {

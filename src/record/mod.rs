@@ -60,7 +60,7 @@ use proof::{Proof, Prover};
 use statement::Statement;
 
 pub use commit::{Body, Committed, SlotWrite};
-pub use names::{Found, Names, Remembered};
+pub use names::{Found, Names, Remembered, derived};
 pub use open::{Opened, Sight};
 pub use overtaken::Overtaken;
 pub use twin::Facet;

@@ -74,6 +74,11 @@ enum Changed {
     Moved,
 }
 
+/// Says that something is made of what others write.
+pub fn derived() -> Error {
+    Error::new(Kind::Denied, "what is shown here is derived and cannot be changed")
+}
+
 fn too_deep() -> Error {
     Error::damaged("a directory's trie is too deep, or contains itself")
 }
@@ -89,7 +94,7 @@ impl Records {
         let policy = self.in_force(&record, policy).await?;
         let facet = self.facet(&policy).await?;
         let section = match facet {
-            Facet::Identified => NAMES,
+            Facet::Identified | Facet::Emergency => NAMES,
             Facet::Research => PSEUDONYMS,
         };
         match self.may_read(&policy, section).await? {
@@ -102,7 +107,7 @@ impl Records {
         }
         self.projects.note(&policy, located);
         let (table, slot) = match facet {
-            Facet::Identified => (&record.names, NAMES_SLOT),
+            Facet::Identified | Facet::Emergency => (&record.names, NAMES_SLOT),
             Facet::Research => (&record.pseudonyms, PSEUDONYMS_SLOT),
         };
         let node = table.get_or_try_init(|| self.decode_table(&record, slot)).await?.clone();
@@ -287,8 +292,8 @@ impl Records {
         let mut max_age = Duration::MAX;
         for attempt in 0..TRIES_MAX {
             let folder = self.folder(located, policy, max_age).await?;
-            if folder.facet == Facet::Research {
-                return Err(Error::new(Kind::Denied, "what is de-identified cannot be changed"));
+            if folder.facet != Facet::Identified {
+                return Err(derived());
             }
             let changed = match &*folder.node {
                 Node::Inner(inner) => {

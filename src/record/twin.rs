@@ -24,6 +24,7 @@ use super::proof::vouching;
 use super::{PolicyRef, Record, Records, Sight, section_name, slots_under};
 use crate::error::{Error, Result};
 use crate::key::hash;
+use crate::key::policy::Policy;
 use crate::key::secret::DataKey;
 use crate::realm::Realm;
 use crate::realm::policy::BoundPolicy;
@@ -37,6 +38,8 @@ pub enum Facet {
     Identified,
     /// De-identified twins, under pseudonyms.
     Research,
+    /// The summary for emergencies, under the names.
+    Emergency,
 }
 
 /// Says whether a slot follows from others, or exists only for what does.
@@ -131,10 +134,12 @@ impl Records {
     /// `Integrity` when the policy is not proven.
     pub async fn facet(&self, policy: &PolicyRef) -> Result<Facet> {
         let bound = self.realm.policy(&policy.hash, policy.patient.as_ref()).await?;
-        let is_listed = self.sight(&bound.list) != Sight::Closed;
-        let is_released =
-            bound.released().is_some_and(|release| self.sight(&release.read) != Sight::Closed);
-        Ok(if !is_listed && is_released { Facet::Research } else { Facet::Identified })
+        let sees = |policy: &Policy| self.sight(policy) != Sight::Closed;
+        if bound.emergency().is_some_and(|emergency| emergency.is_only(sees)) {
+            return Ok(Facet::Emergency);
+        }
+        let is_released = bound.released().is_some_and(|release| sees(&release.read));
+        Ok(if !sees(&bound.list) && is_released { Facet::Research } else { Facet::Identified })
     }
 
     /// Returns the data key of a twin part, when the user can open what it was made of.

@@ -77,7 +77,7 @@ impl View {
     /// Says whether the policy lets the user take names out of a folder.
     pub(super) async fn may_remove(&self, folder: &Node) -> Result<Sight> {
         let (_, policy) = place_of(folder)?;
-        if self.records.facet(&policy).await? == Facet::Research {
+        if self.records.facet(&policy).await? != Facet::Identified {
             return Ok(Sight::Closed);
         }
         let bound = self.records.realm().policy(&policy.hash, policy.patient.as_ref()).await?;

@@ -13,11 +13,12 @@ use super::{View, locked};
 use crate::clock::year_of_unix_ns;
 use crate::error::{Error, Kind, Result};
 use crate::record::format::{
-    FormatId, SectionText, Sections, Slot, announce, announced_len, join, slots_of,
+    FormatId, SectionText, Sections, Slot, announce, announced_len, join, patient_summary, slots_of,
 };
 use crate::record::head::Part;
 use crate::record::{
-    DIRECTORY_PROFILE, Facet, Located, Opened, PolicyRef, Record, Sight, format_of, section_name,
+    DIRECTORY_PROFILE, Facet, Located, Opened, PolicyRef, Record, Sight, derived, format_of,
+    section_name,
 };
 
 /// The sections of a record that are open to the user.
@@ -47,6 +48,9 @@ pub(super) struct Rendered {
 impl Seen {
     /// Returns the exact size of the view; `None` when only its text tells.
     fn measured_len(&self) -> Option<u64> {
+        if self.is_summary() {
+            return None;
+        }
         let measures = self.open.iter().flat_map(|(slot, parts)| {
             parts.iter().map(|p| {
                 let mut measure = p.meta.measure;
@@ -57,6 +61,11 @@ impl Seen {
             })
         });
         announced_len(self.format, &measures.collect::<Vec<_>>(), &self.announced)
+    }
+
+    /// Says whether a summary is made of what is seen.
+    fn is_summary(&self) -> bool {
+        self.facet == Facet::Emergency && self.format == FormatId::FhirJson
     }
 
     /// Returns when a section that the user sees was last changed.
@@ -86,10 +95,16 @@ fn section_of(slot: Slot) -> Slot {
     slot.source().unwrap_or(slot)
 }
 
+/// Returns a record's identifier in the form of a UUID.
+fn uuid_of(record: &Record) -> String {
+    let hex = record.located.record.to_string();
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
 /// Returns the time to be shown of something that was changed then.
 pub(super) fn shown_time(facet: Facet, unix_ns: i64) -> i64 {
     match facet {
-        Facet::Identified => unix_ns,
+        Facet::Identified | Facet::Emergency => unix_ns,
         Facet::Research => year_of_unix_ns(unix_ns),
     }
 }
@@ -201,7 +216,12 @@ impl View {
             }
         }
         announce(seen.format, &mut base, &seen.announced);
-        let bytes = Bytes::from(join(seen.format, &base));
+        let mut bytes = Bytes::from(join(seen.format, &base));
+        if seen.is_summary() {
+            let id = uuid_of(&seen.record);
+            let time_unix_s = seen.mtime_unix_ns().div_euclid(1_000_000_000);
+            bytes = patient_summary(&bytes, &id, time_unix_s).map_or(bytes, Bytes::from);
+        }
         if seen.measured_len().is_some_and(|len| len != bytes.len() as u64) {
             return Err(Error::damaged("a view has another size than its sections say"));
         }
@@ -251,13 +271,11 @@ impl View {
         Ok(rights.into_iter().any(|p| self.records.sight(p) != Sight::Closed))
     }
 
-    /// Refuses what changes something: a de-identified text is derived, and never written.
+    /// Refuses what changes something: a de-identified text, and a summary, are derived and never written.
     pub(super) async fn check_identified(&self, policy: &PolicyRef) -> Result<()> {
         match self.records.facet(policy).await? {
             Facet::Identified => Ok(()),
-            Facet::Research => {
-                Err(Error::new(Kind::Denied, "what is de-identified cannot be changed"))
-            }
+            Facet::Research | Facet::Emergency => Err(derived()),
         }
     }
 
@@ -272,7 +290,7 @@ impl View {
 
     /// Says whether the user may read and write every section of a format.
     pub(super) async fn commands(&self, policy: &PolicyRef, format: FormatId) -> Result<bool> {
-        if self.records.facet(policy).await? == Facet::Research {
+        if self.records.facet(policy).await? != Facet::Identified {
             return Ok(false);
         }
         for slot in slots_of(format) {
@@ -290,7 +308,7 @@ impl View {
         format: FormatId,
     ) -> Result<Sight> {
         let mut best = Sight::Closed;
-        if self.records.facet(policy).await? == Facet::Research {
+        if self.records.facet(policy).await? != Facet::Identified {
             return Ok(best);
         }
         for slot in slots_of(format) {

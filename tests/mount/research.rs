@@ -130,15 +130,19 @@ fn attributes(mounted: &Mounted, ino: u64) -> Vec<u8> {
     })
 }
 
+/// As many words of an identifier are looked for.
+const WORDS_MAX: usize = 6;
+
 /// Runs of words, by how many they are.
 fn runs(text: &str, count: usize) -> HashSet<String> {
-    let words: Vec<&str> = text.split(' ').filter(|w| !w.is_empty()).collect();
+    let words: Vec<&str> = text.split_whitespace().collect();
     words.windows(count).map(|run| run.join(" ")).collect()
 }
 
 fn words(text: &str) -> String {
     let searchable = collector::searchable(FormatId::Json, text.as_bytes());
-    searchable.trim().to_owned()
+    let words: Vec<&str> = searchable.split_whitespace().take(WORDS_MAX).collect();
+    words.join(" ")
 }
 
 // Surnames and towns are words, and some are also words of the language of codes: what is found is

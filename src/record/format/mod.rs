@@ -32,6 +32,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Kind, Result};
 
+pub use fhir::patient_summary;
 pub use merge::{Merged, merge};
 pub use rank::{MAX_RANK_BYTES, Rank};
 pub use rules::Rules;

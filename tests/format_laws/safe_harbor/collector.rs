@@ -66,8 +66,20 @@ fn full_date(text: &str) -> Option<&str> {
 
 /// Keys whose strings say who or where somebody is.
 const TELLING: [&str; 14] = [
-    "family", "given", "line", "city", "district", "postalCode", "lotNumber", "serialNumber",
-    "deviceIdentifier", "distinctIdentifier", "carrierHRF", "data", "subscriberId", "uid",
+    "family",
+    "given",
+    "line",
+    "city",
+    "district",
+    "postalCode",
+    "lotNumber",
+    "serialNumber",
+    "deviceIdentifier",
+    "distinctIdentifier",
+    "carrierHRF",
+    "data",
+    "subscriberId",
+    "uid",
 ];
 
 fn fhir(value: &Value, key: &str, above: &str, found: &mut BTreeSet<String>) {
@@ -83,8 +95,11 @@ fn fhir(value: &Value, key: &str, above: &str, found: &mut BTreeSet<String>) {
                 if let (true, "value", Value::String(text)) = (is_person, inner.as_str(), value) {
                     found.insert(text.clone());
                 }
-                let is_reference = members.contains_key("reference") && !members.contains_key("code");
-                if let (true, "display", Value::String(text)) = (is_reference, inner.as_str(), value) {
+                let is_reference =
+                    members.contains_key("reference") && !members.contains_key("code");
+                if let (true, "display", Value::String(text)) =
+                    (is_reference, inner.as_str(), value)
+                {
                     found.insert(text.clone());
                 }
                 let is_name = inner == "name" && members.contains_key("resourceType");

@@ -5,7 +5,10 @@ mod marker;
 mod ndjson;
 mod safe_harbor;
 mod scan;
+mod summary;
 mod types;
+
+pub use summary::patient_summary;
 
 use std::borrow::Cow;
 

@@ -1,11 +1,12 @@
-//! What a research project sees: twins of the sections that a policy releases, under pseudonyms, and
-//! nothing that says whose they are.
+//! What the derived sides of a record show: the twins that a research project reads under
+//! pseudonyms, and the summary for emergencies.
 
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod emergency;
 mod identifiers;
 mod names;
 mod twins;
