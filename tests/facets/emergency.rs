@@ -102,3 +102,56 @@ async fn a_summary_cannot_be_changed_and_shows_nobody_else_less() {
     assert_eq!(a, b);
     assert!(!String::from_utf8(a).unwrap().contains("60591-5"));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_pinned_is_read_when_the_network_is_gone() {
+    use crate::fake_s3::FakeS3;
+    use chartfs::key::keyring::Keyring;
+    use chartfs::realm::Realm;
+    use chartfs::record::Records;
+    use chartfs::record::marks::Marks;
+    use chartfs::view::ViewOptions;
+
+    let server = FakeS3::start().await;
+    let text = policy(&(RELEASE.to_owned() + SUMMARY));
+    let realm = TestRealm::found_with(server.bucket().await, &text).await;
+    let doctor = drive(&realm, "doctor").await;
+    save(&doctor, "/ana/record.json", &bundle(1)).await.unwrap();
+    save(&doctor, "/old/record.json", &bundle(2)).await.unwrap();
+    let credential = realm.credential("rob", &["responder@board"]).await.to_bytes();
+    let dir = tempfile::tempdir().unwrap();
+    // A cache in which next to nothing has room, beside what is pinned.
+    let station = async |pins: bool| {
+        let cache = dir.path().join("cache");
+        let bucket = server.bucket().await.with_cache(&cache, 64 << 10).unwrap();
+        if pins {
+            bucket.begin_pinning();
+        }
+        let opened = Realm::open(bucket, Some(&realm.genesis)).await.unwrap();
+        let credential = chartfs::key::credential::Credential::from_bytes(&credential).unwrap();
+        let keyring = Keyring::new(credential).unwrap();
+        let marks = Marks::in_memory();
+        let records = Records::new(Arc::new(opened), Arc::new(keyring), Arc::new(marks));
+        let view = View::of(Arc::new(records), ViewOptions::default()).await.unwrap();
+        if pins {
+            view.pin(vec!["/ana".to_owned()]);
+            let done = view.refresh_pins().await.unwrap();
+            assert_eq!((done.files, done.failed), (1, 0));
+        }
+        view
+    };
+    drop(station(true).await);
+    {
+        // What comes by later does not drive it out.
+        let view = station(false).await;
+        read(&view, "/old/record.json").await;
+        view.drain().await.unwrap();
+    }
+    server.set_away(true);
+    let view = station(false).await;
+    let summary: serde_json::Value =
+        serde_json::from_slice(&read(&view, "/ana/record.json").await).unwrap();
+    assert!(kinds(&summary).contains(&"AllergyIntolerance"));
+    let other = view.resolve("/old/record.json").await;
+    assert!(other.is_err(), "nobody asked for the other one");
+}
