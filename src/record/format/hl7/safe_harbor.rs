@@ -99,6 +99,9 @@ const SYSTEMS: [&str; 31] = [
     "I9CDX", "I9CP", "ICD9", "ICD9CM", "C4", "C5", "CPT", "CPT4", "CPTM", "HCPCS", "HCPT",
     "RXNORM", "NDC", "CVX", "MVX", "UCUM", "ATC", "CDCREC", "NCIT",
 ];
+/// Types of identifiers, by table 0203.
+const ID_TYPES: [&str; 12] =
+    ["AN", "BCT", "DL", "MA", "MC", "MR", "NI", "PI", "PPN", "PT", "SS", "VN"];
 const MAX_SHORT_LEN: usize = 10;
 const MAX_CHARSET_LEN: usize = 20;
 
@@ -297,7 +300,7 @@ impl Clean<'_, '_> {
         let mut clean = vec![self.project.id(first)];
         if let (b"PID", Some(of)) = (&self.segment.id, parts.get(4)) {
             clean.extend([const { String::new() }; 3]);
-            clean.push(self.short(of));
+            clean.push(ID_TYPES.iter().find(|known| *known == of).map_or("", |of| of).to_owned());
         }
         clean
     }
