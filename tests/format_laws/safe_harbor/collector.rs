@@ -43,16 +43,19 @@ pub(super) fn identifiers(format: FormatId, bytes: &[u8]) -> BTreeSet<String> {
                 fhir(&serde_json::from_str(line).unwrap(), "", "", &mut found);
             }
         }
+        FormatId::Cda => cda(&text, &mut found),
+        FormatId::Hl7v2 => hl7(&text, &mut found),
         _ => {}
     }
-    found.retain(|text| words(text).len() >= 5 && !is_common(text));
+    found.retain(|text| words(text).len() >= 6 && !is_common(text));
     found
 }
 
 /// Says whether an identifier is also a word of the language of codes.
 fn is_common(text: &str) -> bool {
     let lower = text.to_lowercase();
-    ["usd", "example", "null"].contains(&lower.as_str())
+    // The samples name persons "Nurse" and "Primary", and give a code as an identifier.
+    ["assigned", "nurse", "primary", "421927004"].contains(&lower.as_str())
 }
 
 fn full_date(text: &str) -> Option<&str> {
@@ -82,6 +85,30 @@ const TELLING: [&str; 14] = [
     "uid",
 ];
 
+/// Members that refer to a person, place or organization.
+const PERSONS: [&str; 16] = [
+    "individual",
+    "serviceProvider",
+    "provider",
+    "performer",
+    "requester",
+    "author",
+    "custodian",
+    "location",
+    "asserter",
+    "patient",
+    "subject",
+    "practitioner",
+    "actor",
+    "insurer",
+    "facility",
+    "organization",
+];
+
+fn has_digits(text: &str, count: usize) -> bool {
+    text.bytes().filter(u8::is_ascii_digit).count() >= count
+}
+
 fn fhir(value: &Value, key: &str, above: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(members) => {
@@ -95,8 +122,7 @@ fn fhir(value: &Value, key: &str, above: &str, found: &mut BTreeSet<String>) {
                 if let (true, "value", Value::String(text)) = (is_person, inner.as_str(), value) {
                     found.insert(text.clone());
                 }
-                let is_reference =
-                    members.contains_key("reference") && !members.contains_key("code");
+                let is_reference = members.contains_key("reference") && PERSONS.contains(&key);
                 if let (true, "display", Value::String(text)) =
                     (is_reference, inner.as_str(), value)
                 {
@@ -119,13 +145,96 @@ fn fhir(value: &Value, key: &str, above: &str, found: &mut BTreeSet<String>) {
             }
             if matches!(key, "id" | "fullUrl" | "reference") {
                 let last = text.rsplit(['/', ':', '#']).next().unwrap_or(text);
-                found.insert(last.to_owned());
+                found.extend(Some(last.to_owned()).filter(|id| has_digits(id, 3)));
             }
             let words = text.split(' ').filter(|_| key == "div");
-            for word in words.filter(|word| word.chars().filter(char::is_ascii_digit).count() > 6) {
+            for word in words.filter(|word| has_digits(word, 7)) {
                 found.insert(word.to_owned());
             }
         }
         _ => {}
+    }
+}
+
+/// Fields that say who or where somebody is, by segment.
+const FIELDS: [(&str, &[usize]); 12] = [
+    ("PID", &[2, 3, 4, 5, 6, 9, 11, 12, 13, 14, 18, 19, 20, 21, 23]),
+    ("PD1", &[3, 4]),
+    ("NK1", &[2, 4, 5, 6, 12, 13, 26, 30, 31, 32, 33, 37]),
+    ("PV1", &[3, 6, 7, 8, 9, 17, 19, 39, 42, 50, 52]),
+    ("GT1", &[2, 3, 4, 5, 6, 7, 12, 16, 19]),
+    ("IN1", &[2, 3, 4, 5, 6, 7, 8, 16, 19, 36, 49]),
+    ("IN2", &[1, 2, 6, 8, 61, 63]),
+    ("MRG", &[1, 2, 3, 4, 7]),
+    ("ORC", &[2, 3, 4, 10, 11, 12, 13, 14, 21, 22, 23, 24]),
+    ("OBR", &[2, 3, 10, 16, 17, 28, 32, 33, 34, 35]),
+    ("OBX", &[16, 23, 24, 25]),
+    ("MSH", &[3, 4, 5, 6, 10]),
+];
+
+fn hl7(text: &str, found: &mut BTreeSet<String>) {
+    for segment in text.split(['\r', '\n']) {
+        let segment = segment.trim_start_matches('\u{feff}');
+        let fields: Vec<&str> = segment.split('|').collect();
+        let of_header = usize::from(segment.starts_with("MSH"));
+        for (number, field) in fields.iter().enumerate().skip(1) {
+            for part in field.split(['^', '~', '&']) {
+                let digits = part.bytes().take_while(u8::is_ascii_digit).count();
+                if digits >= 8 && part.starts_with("19") || part.starts_with("20") && digits >= 8 {
+                    found.insert(part[..digits].to_owned());
+                }
+            }
+            let telling = FIELDS.iter().find(|row| row.0 == fields[0]).map_or(&[][..], |row| row.1);
+            if !telling.contains(&(number + of_header)) {
+                continue;
+            }
+            for (index, part) in field.split(['^', '~', '&']).enumerate() {
+                let is_address = fields[0] == "PID" && number == 11;
+                // The state and country of an address are released, and codes of types.
+                let is_type = fields[0] == "PID" && matches!(number, 2..=4) && index > 3;
+                let is_shown = is_address && matches!(index, 3 | 5..) || is_type;
+                found.extend(Some(part.to_owned()).filter(|_| !is_shown));
+            }
+        }
+    }
+}
+
+/// Elements whose text says who or where somebody is.
+const ELEMENTS: [&str; 10] = [
+    "given",
+    "family",
+    "streetAddressLine",
+    "city",
+    "postalCode",
+    "county",
+    "lotNumberText",
+    "precinct",
+    "unitID",
+    "manufacturerModelName",
+];
+
+fn cda(text: &str, found: &mut BTreeSet<String>) {
+    for tag in text.split('<').skip(1) {
+        let Some((inside, content)) = tag.split_once('>') else { continue };
+        let name = inside.split([' ', '/', '\n', '\r', '\t']).next().unwrap_or_default();
+        let local = name.rsplit(':').next().unwrap_or_default();
+        if ELEMENTS.contains(&local) {
+            found.insert(content.trim().to_owned());
+        }
+        let value = |key: &str| {
+            let (_, rest) = inside.split_once(&format!(" {key}=\""))?;
+            rest.split_once('"').map(|(value, _)| value.to_owned())
+        };
+        if local == "telecom" {
+            found.extend(value("value").map(|v| v.trim_start_matches("tel:").to_owned()));
+        }
+        if matches!(local, "id" | "setId") {
+            found.extend(value("extension"));
+            found.extend(value("root").filter(|root| root.len() == 36));
+        }
+        if let Some(date) = value("value").filter(|v| v.len() >= 8) {
+            let digits = date.bytes().take_while(u8::is_ascii_digit).count();
+            found.extend(Some(date[..digits].to_owned()).filter(|d| d.len() >= 8));
+        }
     }
 }

@@ -55,7 +55,7 @@ fn check(name: &str, bytes: &[u8], dice: &mut Dice) -> bool {
 #[test]
 fn a_twin_has_the_same_elements_whatever_its_writer_sees() {
     let (mut dice, mut counts) = (Dice(11), BTreeMap::new());
-    for (path, bytes) in files() {
+    for (path, bytes) in files().into_iter().filter(|file| !file.1.is_empty()) {
         let released = check(&path.display().to_string(), &bytes, &mut dice);
         let (format, _) = cut(&bytes);
         let count: &mut (usize, usize) = counts.entry(format.name()).or_default();

@@ -12,7 +12,7 @@ use aws_lc_rs::hmac;
 
 use super::join::Rendered;
 use super::rules::Rules;
-use super::section::{Item, Role};
+use super::section::{HoleKind, Item, Role};
 use super::tree::{Form, Node, Tree};
 use super::{FormatId, Sections};
 
@@ -119,7 +119,14 @@ pub(super) fn rewrite(
     let mut out = Vec::with_capacity(tree.text.len() / 2);
     let mut at = 0;
     for (index, node) in tree.nodes.iter().enumerate() {
-        if matches!(node.form, Form::Shell(_)) {
+        if let Form::Shell(gap) = &node.form {
+            let next = tree.nodes.get(index + 1).map(|next| next.container);
+            // A stub is the format's own text.
+            if gap.kind == HoleKind::Stub && next != Some(gap.container) {
+                frame(tree.text.get(at..node.start)?, &mut out)?;
+                out.extend_from_slice(tree.span(node));
+                at = node.end;
+            }
             continue;
         }
         frame(tree.text.get(at..node.start)?, &mut out)?;
@@ -178,8 +185,13 @@ pub fn twins(format: FormatId, sections: &Sections, project: &Pseudonyms) -> Opt
         if let (Role::Shell(hole), Some(stored)) = (&mut role, placed.item.hole()) {
             (hole.container, hole.kind) = (stored.container, stored.kind);
         }
+        let mut bytes = tree.bytes(node);
+        // A number that was written so, and only happens to fit in what is shown here.
+        if let (Role::Text, Role::Numbered(_)) = (placed.item.role, role) {
+            (bytes, role) = (tree.span(node).to_vec(), Role::Text);
+        }
         let (container, rank) = (placed.item.container, placed.item.rank.clone());
-        let item = Item { container, rank, bytes: tree.bytes(node), role };
+        let item = Item { container, rank, bytes, role };
         twins.entry(placed.slot).or_default().items.push(item);
     }
     if let Some(shell) = dropped {
