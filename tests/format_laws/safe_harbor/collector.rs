@@ -11,6 +11,10 @@ pub(super) fn searchable(_format: FormatId, bytes: &[u8]) -> String {
     words(&String::from_utf8_lossy(bytes))
 }
 
+fn json(text: &str) -> Value {
+    serde_json::from_str(text.trim_start_matches('\u{feff}')).unwrap()
+}
+
 fn words(text: &str) -> String {
     let mut out = String::from(" ");
     for c in text.chars() {
@@ -34,8 +38,7 @@ pub(super) fn identifiers(format: FormatId, bytes: &[u8]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     match format {
         FormatId::FhirJson => {
-            let text = text.trim_start_matches('\u{feff}');
-            fhir(&serde_json::from_str(text).unwrap(), "", "", &mut found);
+            fhir(&json(&text), "", "", &mut found);
         }
         FormatId::FhirNdjson => {
             let text = text.trim_start_matches('\u{feff}');
@@ -43,6 +46,7 @@ pub(super) fn identifiers(format: FormatId, bytes: &[u8]) -> BTreeSet<String> {
                 fhir(&serde_json::from_str(line).unwrap(), "", "", &mut found);
             }
         }
+        FormatId::Json => plain(&json(&text), &mut found),
         FormatId::Cda => cda(&text, &mut found),
         FormatId::Hl7v2 => hl7(&text, &mut found),
         _ => {}
@@ -236,5 +240,17 @@ fn cda(text: &str, found: &mut BTreeSet<String>) {
             let digits = date.bytes().take_while(u8::is_ascii_digit).count();
             found.extend(Some(date[..digits].to_owned()).filter(|d| d.len() >= 8));
         }
+    }
+}
+
+/// Of a plain file every text with a blank or a long number in it.
+fn plain(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => members.values().for_each(|value| plain(value, found)),
+        Value::Array(list) => list.iter().for_each(|value| plain(value, found)),
+        Value::String(text) => {
+            found.extend(Some(text.clone()).filter(|t| t.contains(' ') || has_digits(t, 6)));
+        }
+        _ => {}
     }
 }

@@ -7,7 +7,7 @@ mod collector;
 use std::collections::BTreeMap;
 
 use chartfs::record::format::{
-    FormatId, Pseudonyms, Rules, SectionText, Sections, deidentify, join, split, twins,
+    FormatId, Pseudonyms, Rules, SectionText, Sections, deidentify, join, split, take_apart, twins,
 };
 use proptest::prelude::*;
 
@@ -24,7 +24,7 @@ fn items(sections: &Sections) -> Vec<usize> {
 
 /// Checks the laws of one file; says whether something of it is released.
 fn check(name: &str, bytes: &[u8], dice: &mut Dice) -> bool {
-    let (format, sections) = cut(bytes);
+    let (format, sections) = take_apart(bytes, name, &Rules::builtin());
     let project = project();
     let Some(clean) = deidentify(format, bytes, &project) else {
         assert!(twins(format, &sections, &project).is_none(), "{name}");
@@ -56,8 +56,9 @@ fn check(name: &str, bytes: &[u8], dice: &mut Dice) -> bool {
 fn a_twin_has_the_same_elements_whatever_its_writer_sees() {
     let (mut dice, mut counts) = (Dice(11), BTreeMap::new());
     for (path, bytes) in files().into_iter().filter(|file| !file.1.is_empty()) {
-        let released = check(&path.display().to_string(), &bytes, &mut dice);
-        let (format, _) = cut(&bytes);
+        let name = path.display().to_string();
+        let released = check(&name, &bytes, &mut dice);
+        let (format, _) = take_apart(&bytes, &name, &Rules::builtin());
         let count: &mut (usize, usize) = counts.entry(format.name()).or_default();
         *(if released { &mut count.0 } else { &mut count.1 }) += 1;
         if !released && format != FormatId::Opaque {
@@ -89,6 +90,67 @@ fn no_identifier_of_any_patient_is_left() {
     left.iter().for_each(|line| println!("{line}"));
     assert!(searched > 100);
     assert_eq!(found, 0);
+}
+
+/// Texts with what must be left of them, and what must not.
+const TEXTS: &[(&str, &str, &[&str], &[&str])] = &[
+    (
+        "a.json",
+        r#"{"name":"Ann Reading","birthDate":"1976-12-04","age":93,"city":"Reading","zip":"02138",
+          "problems":[{"code":"E11.9","text":"Ann's diabetes","onset":"2011-03-04"}],
+          "labs":{"hemoglobin":13.5,"comment":"seen by Ann","account":1234567},
+          "Ann Reading":"friend","id":"17-4","hiv":true,"phone":"555-139-3142","bloodType":"A+"}"#,
+        &[
+            "1976",
+            "\"age\":\"90\"",
+            "E11.9",
+            "2011",
+            "13.5",
+            "\"hiv\":true",
+            "021",
+            "A+",
+            "\"name\":null",
+        ],
+        &["Ann", "Reading", "1976-12-04", "93", "02138", "2011-03-04", "17-4", "3142", "1234567"],
+    ),
+    (
+        "a.toml",
+        "# Ann\nname = \"Ann\"\nbirth_date = 1976-12-04\nid.mrn = \"M-77\"\n\n[vitals]\nweight = 70.5 # Ann\nnote = \"Ann\"\n[[medications]]\ncode = \"C09AA05\"\nstart = 2011-03-04\n[ann]\nage = 5\n# Ann again\n",
+        &["name = \"\"", "1976", "[vitals]", "weight = 70.5", "[[medications]]", "C09AA05", "2011"],
+        &["Ann", "ann", "1976-12-04", "M-77", "2011-03-04", "note"],
+    ),
+    (
+        "a.yaml",
+        "---\n# Ann\nname: Ann\nbirth_date: 1976-12-04\nzip: 03601\nvitals:\n  weight: 70.5 # Ann\n  note: |\n    code: 55-5\n  pulse: \"80\"\nmedications:\n  - drug: Ann's pills\n    dose: 5\n    by:\n    - code: E11.9\n  - code: C09AA05\nAnn: 5\nproblems: [Ann, E11]\n# Ann\n",
+        &[
+            "name: null",
+            "birth_date: \"1976\"",
+            "zip: \"000\"",
+            "  weight: 70.5\n  pulse: \"80\"",
+            "  -\n    dose: 5\n  - code: \"C09AA05\"",
+            "problems: null",
+        ],
+        &["Ann", "12-04", "03601", "55-5", "E11", "drug"],
+    ),
+    ("a.md", "# Ann\n\n## Allergies\nnone\n", &[], &[]),
+    ("a.txt", "Ann", &[], &[]),
+];
+
+#[test]
+fn of_plain_files_only_what_is_known_by_its_key_is_left() {
+    let mut dice = Dice(5);
+    for (name, text, left, gone) in TEXTS {
+        assert_eq!(check(name, text.as_bytes(), &mut dice), !left.is_empty(), "{name}");
+        let (format, _) = take_apart(text.as_bytes(), name, &Rules::builtin());
+        let Some(clean) = deidentify(format, text.as_bytes(), &project()) else { continue };
+        let clean = String::from_utf8(clean).unwrap();
+        for part in *left {
+            assert!(clean.contains(part), "{part} is missing in {clean}");
+        }
+        for part in *gone {
+            assert!(!clean.contains(part), "{part} is left in {clean}");
+        }
+    }
 }
 
 proptest! {

@@ -6,7 +6,10 @@
 //! on the project alone, so that whoever saves it writes the same twin, whatever else is seen.
 
 mod places;
+pub(super) mod plain;
 mod texts;
+pub(super) mod toml;
+pub(super) mod yaml;
 
 use aws_lc_rs::hmac;
 
@@ -145,6 +148,15 @@ pub(super) fn copied(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
+/// Copies what stands around elements of JSON without white space, which may belong to the last
+/// of them or not, but for line feeds that separate resources. No key there has white space.
+#[expect(clippy::unnecessary_wraps, reason = "the frame of other formats may be refused")]
+pub(super) fn tight(lines: bool, text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let is_kept = |b: &u8| !matches!(b, b' ' | b'\t' | b'\r' | b'\n') || lines && *b == b'\n';
+    out.extend(text.iter().copied().filter(is_kept));
+    Some(())
+}
+
 /// De-identifies a text in a format; `None` when nothing of it can be released.
 ///
 /// Every element of the text is one in the result, in the same place, so that both are cut alike.
@@ -195,10 +207,24 @@ pub fn twins(format: FormatId, sections: &Sections, project: &Pseudonyms) -> Opt
         twins.entry(placed.slot).or_default().items.push(item);
     }
     if let Some(shell) = dropped {
-        twins.entry(shell.slot).or_default().items.push(shell.item.clone());
+        twins.entry(shell.slot).or_default().items.push(without_space(shell.item));
     }
     twins.values_mut().for_each(super::SectionText::sort);
     (tree.nodes.len() == order.len()).then_some(twins)
+}
+
+/// Returns the shell of a list that shows nothing as it is where the list shows something: only a
+/// bundle has one.
+fn without_space(shell: &Item) -> Item {
+    let mut item = shell.clone();
+    if let Role::Shell(hole) = &mut item.role {
+        let (head, tail) = shell.bytes.split_at(shell.bytes.len().min(hole.at as usize));
+        item.bytes.clear();
+        tight(false, head, &mut item.bytes);
+        hole.at = u32::try_from(item.bytes.len()).unwrap_or(hole.at);
+        tight(false, tail, &mut item.bytes);
+    }
+    item
 }
 
 #[cfg(test)]
