@@ -48,6 +48,7 @@ pub(super) fn identifiers(format: FormatId, bytes: &[u8]) -> BTreeSet<String> {
         }
         FormatId::Json => plain(&json(&text), &mut found),
         FormatId::Cda => cda(&text, &mut found),
+        FormatId::Dicom => dicom(bytes, &mut found),
         FormatId::Hl7v2 => hl7(&text, &mut found),
         _ => {}
     }
@@ -252,5 +253,31 @@ fn plain(value: &Value, found: &mut BTreeSet<String>) {
             found.extend(Some(text.clone()).filter(|t| t.contains(' ') || has_digits(t, 6)));
         }
         _ => {}
+    }
+}
+
+/// Reads the attributes of explicit little-endian data sets from the first one on, as long as they
+/// have the form of text; that is enough to find most of what identifies.
+fn dicom(bytes: &[u8], found: &mut BTreeSet<String>) {
+    const TEXT: [&[u8]; 10] =
+        [b"PN", b"LO", b"SH", b"DA", b"TM", b"UI", b"LT", b"ST", b"AE", b"UT"];
+    // Defined terms, numbers and kinds of objects have the same texts everywhere.
+    const SHOWN: [&[u8]; 3] = [b"\x08\0\x16\0", b"\x02\0\x02\0", b"\x02\0\x10\0"];
+    for at in 132..bytes.len().saturating_sub(8) {
+        let (vr, length) = (&bytes[at + 4..at + 6], &bytes[at + 6..at + 8]);
+        let length = usize::from(u16::from_le_bytes([length[0], length[1]]));
+        let is_tag = bytes[at + 1] == 0 || bytes[at] % 2 == 0;
+        if !is_tag || !TEXT.contains(&vr) || SHOWN.contains(&&bytes[at..at + 4]) || length > 200 {
+            continue;
+        }
+        let Some(value) = bytes.get(at + 8..at + 8 + length) else { continue };
+        let Ok(value) = std::str::from_utf8(value) else { continue };
+        let value = value.trim_matches(['\0', ' ']);
+        let is_class = value.starts_with("1.2.840.10008.");
+        // A year is released as its first day.
+        let is_year = vr == b"DA" && value.ends_with("0101");
+        if !is_class && !is_year && value.len() > 5 && value.chars().all(|c| !c.is_control()) {
+            found.insert(value.to_owned());
+        }
     }
 }
