@@ -44,20 +44,20 @@ const MAPPING: &str = "# who\nname: Q\nlabs:\n- code: \"a: b\"  # c\n  value: |\
 
 const TABLES: &str = "# who\nname = \"Q\"\nssn = 7\nblood.pressure = 1\n\n# taken at 8\n[labs]\nx = \"\"\"\n[no]\n\"\"\"\n# in\ny = 1\n[[medications]]\nname = \"zidovudine\"\n[[medications]]\nname = \"aspirin\"\n[medications.dose]\nmg = 3\n\n# bye\n";
 
-fn cut(name: &str, text: &str) -> (FormatId, Sections) {
+pub(crate) fn cut(name: &str, text: &str) -> (FormatId, Sections) {
     take_apart(text.as_bytes(), name, &Rules::builtin())
 }
 
-fn only(slots: &[Slot]) -> BTreeSet<Slot> {
+pub(crate) fn only(slots: &[Slot]) -> BTreeSet<Slot> {
     slots.iter().copied().chain([Slot::FRAME]).collect()
 }
 
-fn shown(format: FormatId, sections: &Sections, visible: &BTreeSet<Slot>) -> String {
+pub(crate) fn shown(format: FormatId, sections: &Sections, visible: &BTreeSet<Slot>) -> String {
     String::from_utf8(join(format, &pick(sections, visible))).unwrap()
 }
 
 /// Saves an edit of a view into the sections; says whether all of it stayed in the view.
-fn save(
+pub(crate) fn save(
     format: FormatId,
     sections: &mut Sections,
     visible: &BTreeSet<Slot>,
@@ -75,7 +75,7 @@ fn save(
 
 /// The laws for one file: kept whole, every view can be saved, its size is known, it is cut as the
 /// whole is.
-fn check(name: &str, text: &str, mask: u64) -> FormatId {
+pub(crate) fn check(name: &str, text: &str, mask: u64) -> FormatId {
     let (format, sections) = cut(name, text);
     assert_eq!(String::from_utf8(join(format, &sections)).unwrap(), text);
     assert_eq!(size(format, &sections), text.len() as u64);
@@ -122,7 +122,7 @@ fn edit(view: &str, lines: &[&str], dice: &mut Dice) -> String {
 
 /// Whatever is saved through whichever view: it is read back, what is hidden stays, and everybody
 /// can save again.
-fn check_edits(name: &str, text: &str, lines: &[&str], dice: &mut Dice) -> usize {
+pub(crate) fn check_edits(name: &str, text: &str, lines: &[&str], dice: &mut Dice) -> usize {
     let (format, mut sections) = cut(name, text);
     let mut saved = 0;
     for _ in 0..6 {

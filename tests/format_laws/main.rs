@@ -7,6 +7,7 @@ mod announced;
 mod arbitrary;
 mod cda;
 mod cda_check;
+mod csv;
 mod dicom;
 mod dicom_oracle;
 mod dicom_tools;
@@ -16,6 +17,7 @@ mod hl7;
 mod leaks;
 mod mutated;
 mod ndjson;
+mod readers;
 mod record;
 mod saves;
 
