@@ -1,6 +1,7 @@
 //! Plain texts by their names: Markdown, TOML, YAML, tables.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chartfs::error::Kind;
 use chartfs::record::format::{
@@ -56,15 +57,19 @@ pub(crate) fn shown(format: FormatId, sections: &Sections, visible: &BTreeSet<Sl
     String::from_utf8(join(format, &pick(sections, visible))).unwrap()
 }
 
-/// Saves an edit of a view into the sections; says whether all of it stayed in the view.
+/// Saves an edit of a view into the sections, with a seed of its own; says whether all of it stayed in the view.
 pub(crate) fn save(
     format: FormatId,
     sections: &mut Sections,
     visible: &BTreeSet<Slot>,
     edited: &str,
 ) -> Result<bool, Kind> {
+    static SAVES: AtomicU64 = AtomicU64::new(1);
     let base = pick(sections, visible);
-    let merged = merge(format, &base, visible, edited.as_bytes(), &Rules::builtin());
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&SAVES.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+    let rules = Rules::builtin().with_seed(seed);
+    let merged = merge(format, &base, visible, edited.as_bytes(), &rules);
     let merged = merged.map_err(|e| e.kind())?;
     assert!(merged.changed.keys().all(|slot| visible.contains(slot)));
     assert!(merged.appended.keys().all(|slot| !visible.contains(slot)));

@@ -67,7 +67,8 @@ pub(super) fn merge(
     let is_same = |(at, column): (usize, &NewColumn<'_>)| {
         column.was.is_some_and(|was| shown.columns[was].slot == column.nature.slot && at == was)
     };
-    let is_same_shape = columns.len() == shown.columns.len() && columns.iter().enumerate().all(is_same);
+    let is_same_shape =
+        columns.len() == shown.columns.len() && columns.iter().enumerate().all(is_same);
     let parts = Sections::new();
     let (shown, grid) = (&shown, &grid);
     let merge = Merge { shown, grid, rules, visible, frame, columns, is_same_shape, parts };
@@ -103,7 +104,8 @@ fn columns_of<'a>(
     let new: Vec<usize> = (0..names.len()).filter(|at| was[*at].is_none()).collect();
     if new.len() == left.len() && shown.rows.len() == grid.rows() {
         // A column with another name, that says the same.
-        let same = |(old, new): (usize, usize)| is_renamed(shown, grid, old, new).then_some((old, new));
+        let same =
+            |(old, new): (usize, usize)| is_renamed(shown, grid, old, new).then_some((old, new));
         let renamed: Vec<_> = left.iter().copied().zip(new).filter_map(same).collect();
         renamed.iter().for_each(|(old, new)| was[*new] = Some(*old));
         left.retain(|old| !renamed.iter().any(|(renamed, _)| renamed == old));
@@ -118,26 +120,31 @@ fn columns_of<'a>(
     }
     let mut taken = shown.columns.iter().map(|c| c.column.number).collect();
     let table = shown.frame.table;
-    let column = |(name, was): (&'a [u8], Option<usize>)| {
+    let column = |(at, (name, was)): (usize, (&'a [u8], Option<usize>))| {
         let old = was.map(|was| &shown.columns[was]);
         let is_named_so = old.is_some_and(|old| value(old.column.name) == value(name));
         let slot = old.filter(|_| is_named_so).map(|old| old.slot);
         let slot = slot.unwrap_or_else(|| column_slot(name, table, rules));
         let number = old.map(|old| old.column.number);
-        let number = number.unwrap_or_else(|| column_number(rules, name, &mut taken));
+        let number = number.unwrap_or_else(|| {
+            let cells = digest((0..=grid.rows()).filter_map(|row| grid.row_cells(row).nth(at)));
+            column_number(rules, &[name, b" new ", &cells.to_le_bytes()].concat(), &mut taken)
+        });
         let as_stored = old.map(|old| old.column.name);
         let as_stored = as_stored.filter(|stored| text_in(names.len(), stored) == name);
         let nature = nature(name, slot, table);
         NewColumn { was, number, name: as_stored.unwrap_or(name), nature }
     };
-    Ok(names.iter().copied().zip(was).map(column).collect())
+    Ok(names.iter().copied().zip(was).enumerate().map(column).collect())
 }
 
 /// Says whether at least half of the rows say the same in two columns.
 fn is_renamed(shown: &Shown<'_>, grid: &Grid<'_>, old: usize, new: usize) -> bool {
     let same = |row: &usize| {
         let cell = shown.rows[*row].cells[old];
-        grid.row_cells(row + 1).nth(new).is_some_and(|new| value(shown.cell_text(cell)) == value(new))
+        grid.row_cells(row + 1)
+            .nth(new)
+            .is_some_and(|new| value(shown.cell_text(cell)) == value(new))
     };
     (0..grid.rows()).filter(same).count() * 2 >= grid.rows()
 }
@@ -149,8 +156,12 @@ impl<'m> Merge<'m> {
         let cells: Vec<Vec<&'m [u8]>> =
             (1..=self.grid.rows()).map(|row| self.grid.row_cells(row).collect()).collect();
         let was = self.match_rows(&cells);
-        let rows: Vec<Row<'m>> =
-            cells.iter().zip(&was).enumerate().map(|(at, (cells, was))| self.row(at, cells, *was)).collect();
+        let rows: Vec<Row<'m>> = cells
+            .iter()
+            .zip(&was)
+            .enumerate()
+            .map(|(at, (cells, was))| self.row(at, cells, *was))
+            .collect();
         let keys: Vec<(Option<&Rank>, Slot)> = rows.iter().map(Row::place).collect();
         let ranks = order::ranks(&keys);
         for (row, rank) in rows.iter().zip(ranks) {
@@ -189,11 +200,11 @@ impl<'m> Merge<'m> {
     fn match_rows(&self, cells: &[Vec<&'m [u8]>]) -> Vec<Option<usize>> {
         let common: Vec<(usize, usize)> =
             self.columns.iter().enumerate().filter_map(|(new, c)| Some((c.was?, new))).collect();
-        let is_key = |(_, new): &(usize, usize)| {
-            self.columns[*new].nature.slot == Slot::IDENTIFIERS
-        };
+        let is_key =
+            |(_, new): &(usize, usize)| self.columns[*new].nature.slot == Slot::IDENTIFIERS;
         let keys: Vec<(usize, usize)> = common.iter().copied().filter(is_key).collect();
-        let old_cell = |row: usize, old: usize| self.shown.cell_text(self.shown.rows[row].cells[old]);
+        let old_cell =
+            |row: usize, old: usize| self.shown.cell_text(self.shown.rows[row].cells[old]);
         let side = |count: usize, cell: &dyn Fn(usize, &(usize, usize)) -> &'m [u8]| Side {
             says: (0..count).map(|row| digest(common.iter().map(|c| cell(row, c)))).collect(),
             key: (0..count)
@@ -215,7 +226,11 @@ impl<'m> Merge<'m> {
 
     /// Returns the texts of a row, those as they are stored that are not changed, and whether any
     /// is.
-    fn texts(&self, cells: &[&'m [u8]], was: Option<&ShownRow<'m>>) -> (Vec<Option<&'m [u8]>>, bool) {
+    fn texts(
+        &self,
+        cells: &[&'m [u8]],
+        was: Option<&ShownRow<'m>>,
+    ) -> (Vec<Option<&'m [u8]>>, bool) {
         let mut is_changed = was.is_none() || !self.is_same_shape;
         let mut texts = Vec::with_capacity(cells.len());
         for (cell, column) in cells.iter().copied().zip(&self.columns) {
@@ -237,24 +252,39 @@ impl<'m> Merge<'m> {
         let has_end = |row: &&ShownRow<'m>| Shown::end_text(&self.frame, row.end(), is_last) == end;
         let new_end = if old.filter(has_end).is_some() { None } else { Some(end) };
         let (texts, is_changed) = self.texts(cells, old);
-        let Some(old) = old else {
+        let number = old.and_then(|old| old.parts.first()).map(|first| first.part.row);
+        // Whoever saves what was shown as two rows makes it two.
+        let number = number.filter(|_| !old.is_some_and(|old| old.is_second));
+        let number = number.unwrap_or_else(|| {
             let said = cells.join(&self.shown.frame.delimiter);
-            let said = [&(at as u64).to_le_bytes()[..], &said].concat();
-            let number = drawn(self.rules, b"new row", &said);
-            return Row { old: None, number, new_end, parts: self.divide(&texts, None), is_moved: true };
+            drawn(self.rules, b"new row", &[&(at as u64).to_le_bytes()[..], &said].concat())
+        });
+        let Some(old) = old else {
+            return Row {
+                old: None,
+                number,
+                new_end,
+                parts: self.divide(&texts, None),
+                is_moved: true,
+            };
         };
-        let number = old.parts.first().map_or(0, |first| first.part.row);
-        if !is_changed {
+        if !is_changed && !old.is_second {
             let kept = |p: &ShownPart<'m>| (p.slot, p.part.cells.clone());
-            let parts = if new_end.is_none() { BTreeMap::new() } else { old.parts.iter().map(kept).collect() };
+            let parts = if new_end.is_none() {
+                BTreeMap::new()
+            } else {
+                old.parts.iter().map(kept).collect()
+            };
             return Row { old: Some(old), number, new_end, parts, is_moved: false };
         }
         let mut parts = self.divide(&texts, Some(old));
         let slots = |slots: &mut dyn Iterator<Item = Slot>| -> BTreeSet<Slot> {
             slots.filter(|slot| self.visible.contains(slot)).collect()
         };
-        let is_moved = slots(&mut parts.keys().copied()) != slots(&mut old.parts.iter().map(|p| p.slot));
-        for (slot, cell) in old.parts.iter().flat_map(|p| self.unseen(p).map(|cell| (p.slot, cell))) {
+        let is_moved =
+            slots(&mut parts.keys().copied()) != slots(&mut old.parts.iter().map(|p| p.slot));
+        for (slot, cell) in old.parts.iter().flat_map(|p| self.unseen(p).map(|cell| (p.slot, cell)))
+        {
             parts.entry(slot).or_default().push(cell);
         }
         parts.values_mut().for_each(|cells| cells.sort_unstable());
@@ -297,7 +327,8 @@ impl<'m> Merge<'m> {
     fn raised_before(&self, old: Option<&ShownRow<'m>>, hits: Hits) -> Option<Slot> {
         let Some(old) = old else { return hits.strictest() };
         let unseen = old.parts.iter().flat_map(|part| self.unseen(part));
-        let unseen = unseen.fold(Hits::default(), |sum, cell| sum | hits_of(cell.1, None, self.rules));
+        let unseen =
+            unseen.fold(Hits::default(), |sum, cell| sum | hits_of(cell.1, None, self.rules));
         let mut raised = (hits | unseen).strictest();
         let is_at_home = |part: &ShownPart<'m>| {
             let columns = &self.shown.columns;

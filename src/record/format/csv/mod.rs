@@ -105,10 +105,10 @@ fn drawn(rules: &Rules, of: &[u8], what: &[u8]) -> u64 {
     digest.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// Returns the number of a column that no other one has.
-fn column_number(rules: &Rules, name: &[u8], taken: &mut BTreeSet<u32>) -> u32 {
+/// Returns the number of a column that no other one has; `of` is what it is made of.
+fn column_number(rules: &Rules, of: &[u8], taken: &mut BTreeSet<u32>) -> u32 {
     for n in 0_u32.. {
-        let number = drawn(rules, b"column", &[&n.to_le_bytes()[..], name].concat());
+        let number = drawn(rules, b"column", &[&n.to_le_bytes()[..], of].concat());
         let number = u32::try_from(number >> 32).expect("it has 32 bits");
         if taken.insert(number) {
             return number;

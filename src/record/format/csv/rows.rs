@@ -106,7 +106,8 @@ impl Match<'_> {
         let ends = anchors.into_iter().chain([(self.used.len(), self.found.len())]);
         for (old_end, new_end) in ends {
             let old: Vec<usize> = (old_from..old_end).filter(|at| !self.used[*at]).collect();
-            let new: Vec<usize> = (new_from..new_end).filter(|at| self.found[*at].is_none()).collect();
+            let new: Vec<usize> =
+                (new_from..new_end).filter(|at| self.found[*at].is_none()).collect();
             self.gap(&old, &new, &alike);
             (old_from, new_from) = (old_end + 1, new_end + 1);
         }
@@ -170,8 +171,7 @@ fn walk_back(end: usize, mut inserted: usize, trace: &[Vec<usize>]) -> Vec<(usiz
         let removed = changes - inserted;
         let last = changes.checked_sub(1).map(|c| &trace[c]);
         let by_insert = inserted.checked_sub(1).and_then(|i| last.map(|l| l[i]));
-        let by_remove =
-            last.and_then(|l| l.get(inserted)).filter(|_| removed > 0).map(|at| at + 1);
+        let by_remove = last.and_then(|l| l.get(inserted)).filter(|_| removed > 0).map(|at| at + 1);
         let start = by_insert.max(by_remove).unwrap_or(0);
         pairs.extend((start..at).rev().map(|a| (a, a + inserted - removed)));
         (at, inserted) = match (by_insert, by_remove) {

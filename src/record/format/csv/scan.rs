@@ -66,9 +66,8 @@ impl<'a> Grid<'a> {
     /// Says whether it may be a new file: one column whose name has a separator in it is rather a
     /// text whose rows are not equally long.
     pub(super) fn may_begin(&self) -> bool {
-        let is_plain = |name: &[u8]| {
-            name.starts_with(b"\"") || !name.iter().any(|b| DELIMITERS.contains(b))
-        };
+        let is_plain =
+            |name: &[u8]| name.starts_with(b"\"") || !name.iter().any(|b| DELIMITERS.contains(b));
         self.columns > 1 || self.columns == 1 && self.row_cells(0).all(is_plain)
     }
 
@@ -135,7 +134,8 @@ fn head_of(text: &[u8]) -> usize {
 }
 
 fn names_delimiter(line: &[u8]) -> bool {
-    let is_named = line.get(..NAMES_DELIMITER.len()).is_some_and(|l| l.eq_ignore_ascii_case(NAMES_DELIMITER));
+    let is_named =
+        line.get(..NAMES_DELIMITER.len()).is_some_and(|l| l.eq_ignore_ascii_case(NAMES_DELIMITER));
     is_named && line.len() <= NAMES_DELIMITER.len() + 1
 }
 
@@ -205,14 +205,17 @@ mod tests {
 
     #[test]
     fn what_two_readers_could_read_differently_is_refused() {
-        for text in ["a,b\n1\n", "a,b\n\"1,2\n", "a,b\n\"1\"x,2\n", "a,b\n1,\0\n", "a,sep=;\n1,2\n"] {
+        for text in ["a,b\n1\n", "a,b\n\"1,2\n", "a,b\n\"1\"x,2\n", "a,b\n1,\0\n", "a,sep=;\n1,2\n"]
+        {
             assert!(cells(text).is_none(), "{text:?}");
         }
     }
 
     #[test]
     fn values_are_what_stands_between_the_quotes() {
-        for (cell, expected) in [("a", "a"), ("\"a\"", "a"), ("\"a\"\"b\"", "a\"b"), ("\"\"", ""), ("\"\"\"\"", "\"")] {
+        for (cell, expected) in
+            [("a", "a"), ("\"a\"", "a"), ("\"a\"\"b\"", "a\"b"), ("\"\"", ""), ("\"\"\"\"", "\"")]
+        {
             assert_eq!(value(cell.as_bytes()).as_ref(), expected.as_bytes());
         }
     }

@@ -1,7 +1,7 @@
 //! The table that visible sections show: their columns, and the rows that have a cell in one of
 //! them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::super::Sections;
 use super::super::section::{Item, LIST, ROOT};
@@ -29,6 +29,8 @@ pub(super) struct ShownRow<'s> {
     pub(super) parts: Vec<ShownPart<'s>>,
     /// By column; nothing where no visible section has a text for it.
     pub(super) cells: Vec<Option<&'s [u8]>>,
+    /// Whether another row above has its number, and another text in one of its cells.
+    pub(super) is_second: bool,
 }
 
 /// A table as some sections show it.
@@ -54,10 +56,13 @@ impl<'s> Shown<'s> {
             all
         };
         let (mut columns, mut withheld) = (Vec::new(), Vec::new());
+        let mut numbers = HashSet::new();
         for (slot, item) in in_container(ROOT) {
             match Column::read(&item.bytes) {
-                Ok(column) => columns.push(ShownColumn { slot, item, column }),
-                Err(_) => withheld.push((slot, item)),
+                Ok(column) if numbers.insert(column.number) => {
+                    columns.push(ShownColumn { slot, item, column });
+                }
+                _ => withheld.push((slot, item)),
             }
         }
         let mut shown = Self { frame, columns, rows: Vec::new(), withheld };
@@ -85,10 +90,12 @@ impl<'s> Shown<'s> {
             }
             let same = known.entry(part.row).or_default();
             // Two people may have put other texts into one cell: both are shown.
-            let is_free = |row: &&usize| here.iter().all(|(at, _)| self.rows[**row].cells[*at].is_none());
+            let is_free =
+                |row: &&usize| here.iter().all(|(at, _)| self.rows[**row].cells[*at].is_none());
             let row = same.iter().find(is_free).copied().unwrap_or_else(|| {
                 let cells = vec![None; self.columns.len()];
-                self.rows.push(ShownRow { parts: Vec::new(), cells });
+                let is_second = !same.is_empty();
+                self.rows.push(ShownRow { parts: Vec::new(), cells, is_second });
                 same.push(self.rows.len() - 1);
                 self.rows.len() - 1
             });

@@ -10,8 +10,8 @@
 //! holds the cells of the columns of its section, or cells of any columns when what the row says
 //! has moved it there.
 
-use super::super::section::{DOCUMENT, Item, LIST, ROOT, Role};
 use super::super::rank::Rank;
+use super::super::section::{DOCUMENT, Item, LIST, ROOT, Role};
 use super::super::slots::Slot;
 use crate::error::Result;
 use crate::wire::{Reader, Writer};
