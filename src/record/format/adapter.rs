@@ -8,7 +8,7 @@ use crate::error::Result;
 use super::join::{Rendered, render};
 use super::merge::{Merged, elements};
 use super::rules::Rules;
-use super::safe_harbor::Pseudonyms;
+use super::safe_harbor::{Pseudonyms, twins};
 use super::section::{Measure, SectionText, view_len};
 use super::slots::Slot;
 use super::tree::Tree;
@@ -105,6 +105,11 @@ pub(super) trait Adapter: Sync {
     /// and the project alone; it stays one element in the same place.
     fn deidentify(&self, _text: &[u8], _project: &Pseudonyms) -> Option<Vec<u8>> {
         None
+    }
+
+    /// Returns the twins of sections; see [`super::safe_harbor::twins_of`].
+    fn twins(&self, sections: &Sections, project: &Pseudonyms) -> Option<Sections> {
+        twins(self.id(), sections, project)
     }
 
     /// Renders the visible sections.

@@ -161,17 +161,24 @@ pub(super) fn tight(lines: bool, text: &[u8], out: &mut Vec<u8>) -> Option<()> {
 ///
 /// Every element of the text is one in the result, in the same place, so that both are cut alike.
 pub fn deidentify(format: FormatId, text: &[u8], project: &Pseudonyms) -> Option<Vec<u8>> {
-    let adapter = format.adapter();
-    let rules = Rules::builtin();
+    let (adapter, rules) = (format.adapter(), Rules::builtin());
     let clean = adapter.deidentify(text, project)?;
-    let (old, new) = (adapter.parse(text, &rules)?, adapter.parse(&clean, &rules)?);
-    let is_alike = |(a, b): (&Node<'_>, &Node<'_>)| a.container == b.container && alike(a, b);
-    let fits = old.nodes.len() == new.nodes.len() && old.nodes.iter().zip(&new.nodes).all(is_alike);
-    (fits && !new.repeated).then_some(clean)
+    let fits = match (adapter.parse(text, &rules), adapter.parse(&clean, &rules)) {
+        (Some(old), Some(new)) => {
+            old.nodes.len() == new.nodes.len()
+                && old.nodes.iter().zip(&new.nodes).all(|(a, b)| alike(a, b))
+                && !new.repeated
+        }
+        // A table has no tree.
+        (None, None) => adapter.cut(&clean, &rules).is_some(),
+        _ => false,
+    };
+    fits.then_some(clean)
 }
 
 fn alike(a: &Node<'_>, b: &Node<'_>) -> bool {
     match (a.gap(), b.gap()) {
+        _ if a.container != b.container => false,
         (None, None) => true,
         (Some(a), Some(b)) => {
             a.container == b.container && a.kind.is_single() == b.kind.is_single()
@@ -183,7 +190,19 @@ fn alike(a: &Node<'_>, b: &Node<'_>) -> bool {
 /// Returns the twins of sections, the frame among them: each element de-identified, in the section
 /// and place where it stands, even when the words by which it was put there are not released.
 /// `None` when nothing can be released, or two versions of one resource are kept side by side.
-pub fn twins(format: FormatId, sections: &Sections, project: &Pseudonyms) -> Option<Sections> {
+///
+/// The cells of a table are what their columns say: a cell whose column is not in these sections
+/// has no text in the twin.
+pub fn twins_of(format: FormatId, sections: &Sections, project: &Pseudonyms) -> Option<Sections> {
+    format.adapter().twins(sections, project)
+}
+
+/// Returns the twins of sections that are shown element by element.
+pub(super) fn twins(
+    format: FormatId,
+    sections: &Sections,
+    project: &Pseudonyms,
+) -> Option<Sections> {
     let adapter = format.adapter();
     let Rendered { bytes, order, dropped } = adapter.render(sections);
     if order.is_empty() {

@@ -121,6 +121,9 @@ const NUMBERS: &[&str] = &[
     "packyears",
     "gravida",
     "para",
+    "healthcareexpenses",
+    "healthcarecoverage",
+    "income",
 ];
 const CODES: &[&str] = &[
     "code",
@@ -276,11 +279,17 @@ pub(in super::super) fn kind(key: &str) -> Option<Kind> {
         _ if is(IDS) => Kind::Id,
         _ if is(DATES) => Kind::Date,
         _ if is(NUMBERS) => Kind::Number,
-        _ if is(CODES) => Kind::Code,
+        // DIAGNOSIS1 and its like.
+        _ if is(CODES) || is_numbered(&normal) => Kind::Code,
         _ if is(WORDS) => Kind::Word,
         _ if GROUPS.contains(&of_plain_key(key)) => Kind::Group,
         _ => return None,
     })
+}
+
+fn is_numbered(key: &str) -> bool {
+    let rest = key.strip_prefix("diagnosis").unwrap_or_default();
+    rest.len() == 1 && rest.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// Says whether a key is one that the tables know, and so no name of a person.
