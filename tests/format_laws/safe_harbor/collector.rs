@@ -48,6 +48,7 @@ pub(super) fn identifiers(format: FormatId, bytes: &[u8]) -> BTreeSet<String> {
         }
         FormatId::Json => plain(&json(&text), &mut found),
         FormatId::Cda => cda(&text, &mut found),
+        FormatId::Csv => csv(&text, &mut found),
         FormatId::Dicom => dicom(bytes, &mut found),
         FormatId::Hl7v2 => hl7(&text, &mut found),
         _ => {}
@@ -278,6 +279,39 @@ fn dicom(bytes: &[u8], found: &mut BTreeSet<String>) {
         let is_year = vr == b"DA" && value.ends_with("0101");
         if !is_class && !is_year && value.len() > 5 && value.chars().all(|c| !c.is_control()) {
             found.insert(value.to_owned());
+        }
+    }
+}
+
+/// Words in the names of columns that say who or where somebody is.
+const COLUMNS: [&str; 18] = [
+    "SSN",
+    "DRIVERS",
+    "PASSPORT",
+    "FIRST",
+    "LAST",
+    "MAIDEN",
+    "ADDRESS",
+    "CITY",
+    "COUNTY",
+    "ZIP",
+    "LAT",
+    "LON",
+    "Id",
+    "PATIENT",
+    "ENCOUNTER",
+    "UDI",
+    "PHONE",
+    "BIRTHPLACE",
+];
+
+fn csv(text: &str, found: &mut BTreeSet<String>) {
+    let mut lines = text.trim_start_matches('\u{feff}').lines();
+    let names: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
+    for line in lines.filter(|line| !line.contains('"')) {
+        for (name, cell) in names.iter().zip(line.split(',')) {
+            found.extend(full_date(cell).map(str::to_owned));
+            found.extend(Some(cell.to_owned()).filter(|_| COLUMNS.contains(name)));
         }
     }
 }

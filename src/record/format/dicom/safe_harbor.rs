@@ -120,6 +120,8 @@ const PADDING: &[u8] = b"  ";
 const NAME: &[u8] = b"WITHHELD";
 const SHORT_ID_LEN: usize = 16;
 const MAX_BINARY_BYTES: usize = 1 << 18;
+const ITEM: (u16, u16) = (0xfffe, 0xe000);
+const SEQUENCE_END: (u16, u16) = (0xfffe, 0xe0dd);
 const META_LENGTH: u32 = 0x0002_0000;
 const META_VERSION: u32 = 0x0002_0001;
 const IMPLEMENTATION: u32 = 0x0002_0012;
@@ -178,26 +180,30 @@ impl Clean<'_, '_> {
         let released = if is_sequence { None } else { self.value(element.tag, value) };
         match released {
             Some(value) => element.write(bytes, &value, self.encoding.big, out)?,
-            None if stays && is_sequence => self.empty_sequence(&element, out),
+            None if stays && is_sequence => self.empty(&element, &[SEQUENCE_END], out),
+            // A compressed image keeps its table of offsets, which is empty.
+            None if !is_sequence && element.is_undefined(bytes) => {
+                self.empty(&element, &[ITEM, SEQUENCE_END], out);
+            }
             None if stays => element.write(bytes, PADDING, self.encoding.big, out)?,
             None => out.extend_from_slice(&element.emptied(bytes)),
         }
         Some(())
     }
 
-    /// Writes a sequence without items that does not look like one that is hidden: of unknown
-    /// length.
-    fn empty_sequence(&self, element: &Element, out: &mut Vec<u8>) {
+    /// Writes an element of unknown length with items of length zero: a sequence that does not look
+    /// like one that is hidden, or fragments.
+    fn empty(&self, element: &Element, items: &[(u16, u16)], out: &mut Vec<u8>) {
         let header = element.emptied(self.tree.text);
         let (head, length) = header.split_at(header.len().saturating_sub(4));
         out.extend_from_slice(head);
         out.extend(length.iter().map(|_| 0xff));
-        let (group, number) = (0xfffe_u16, 0xe0dd_u16);
-        for part in [group, number] {
-            let part = if self.encoding.big { part.to_be_bytes() } else { part.to_le_bytes() };
-            out.extend_from_slice(&part);
+        for &(group, number) in items {
+            for part in [group, number] {
+                out.extend(if self.encoding.big { part.to_be_bytes() } else { part.to_le_bytes() });
+            }
+            out.extend_from_slice(&[0; 4]);
         }
-        out.extend_from_slice(&[0; 4]);
     }
 
     /// Returns what is released of a value.

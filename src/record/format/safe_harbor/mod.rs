@@ -217,6 +217,10 @@ pub(super) fn twins(
             (hole.container, hole.kind) = (stored.container, stored.kind);
         }
         let mut bytes = tree.bytes(node);
+        // Where nothing is shown the place of a shell's content may be read otherwise.
+        if placed.item.bytes == bytes && placed.item.hole().is_some() {
+            role = placed.item.role;
+        }
         // A number that was written so, and only happens to fit in what is shown here.
         if let (Role::Text, Role::Numbered(_)) = (placed.item.role, role) {
             (bytes, role) = (tree.span(node).to_vec(), Role::Text);

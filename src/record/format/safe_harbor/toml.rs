@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use ::toml::{Table, Value};
 
+use super::super::section::LIST;
 use super::super::tree::Tree;
 use super::plain::{Kind, is_known, kind, stand_in, value};
 use super::{Pseudonyms, copied, rewrite};
@@ -14,7 +15,8 @@ pub(in super::super) fn of(tree: &Tree<'_>, project: &Pseudonyms) -> Option<Vec<
         let path = std::str::from_utf8(&node.identity).ok()?;
         let clean = element(text, path, project)?;
         out.extend_from_slice(clean.as_bytes());
-        if text.ends_with('\n') && !clean.ends_with('\n') {
+        // A table ends before a line feed, a key and comments with what they began with.
+        if node.container != LIST && !clean.ends_with("withheld") {
             out.push(b'\n');
         }
         Some(())

@@ -10,9 +10,6 @@ pub(in super::super) fn of(tree: &Tree<'_>, project: &Pseudonyms) -> Option<Vec<
         let text = std::str::from_utf8(tree.span(node)).ok()?;
         let key = std::str::from_utf8(&node.identity).ok()?;
         out.extend_from_slice(element(text, key, project).as_bytes());
-        if text.ends_with('\n') && !out.ends_with(b"\n") {
-            out.push(b'\n');
-        }
         Some(())
     })
 }

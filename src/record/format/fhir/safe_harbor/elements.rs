@@ -51,7 +51,8 @@ pub(super) fn masked<'a>() -> Value<'a> {
     Value::object([("extension", Value::List(vec![absent()]))])
 }
 
-fn absent<'a>() -> Value<'a> {
+/// Returns the extension that says so.
+pub(super) fn absent<'a>() -> Value<'a> {
     Value::object([("url", Value::text(ABSENT_REASON)), ("valueCode", Value::text("masked"))])
 }
 
@@ -65,6 +66,11 @@ pub(super) fn narrative<'a>() -> Value<'a> {
 pub(super) fn label<'a>() -> Value<'a> {
     let coding = [("system", Value::text(OBSERVATION_VALUE)), ("code", Value::text("PSEUDED"))];
     Value::object([("security", Value::List(vec![Value::object(coding)]))])
+}
+
+/// Stands for a resource of a type that is not known.
+pub(super) fn basic<'a>() -> Value<'a> {
+    Value::object([("resourceType", Value::text("Basic")), ("code", masked())])
 }
 
 fn filled(members: Members<'_>) -> Option<Value<'_>> {
@@ -86,7 +92,7 @@ impl<'p> Clean<'p> {
         let clean = members.into_iter().filter_map(|(key, value)| {
             let known = ["fullUrl", "resource", "request", "response", "search"];
             let value = if key == "resource" {
-                self.resource(value).unwrap_or_else(|| Self::basic())
+                self.resource(value).unwrap_or_else(basic)
             } else if known.contains(&key.as_ref()) {
                 self.member("Bundle", &key, value)?
             } else {
@@ -95,11 +101,6 @@ impl<'p> Clean<'p> {
             Some((key, value))
         });
         filled(clean.collect()).unwrap_or_else(masked)
-    }
-
-    /// Stands for a resource of a type that is not known.
-    fn basic<'a>() -> Value<'a> {
-        Value::object([("resourceType", Value::text("Basic")), ("code", masked())])
     }
 
     /// Cleans a resource; `None` when it is none of a known type.
@@ -331,11 +332,13 @@ impl<'p> Clean<'p> {
     }
 }
 
-/// Says whether a member is an instant: only of resources about appointments is one required, or
-/// named as dates elsewhere are.
+/// Says whether a member is an instant that is required, or named as dates elsewhere are.
 fn is_instant(resource: &str, key: &str) -> bool {
-    matches!(resource, "Appointment" | "AppointmentResponse" | "Slot")
-        && matches!(key, "start" | "end")
+    match resource {
+        "Appointment" | "AppointmentResponse" | "Slot" => matches!(key, "start" | "end"),
+        "DocumentReference" => key == "date",
+        _ => false,
+    }
 }
 
 /// Says whether a number is short enough to be a result, amount or count.

@@ -100,6 +100,10 @@ fn member(clean: &Clean<'_>, of: Of, text: &str, out: &mut Vec<u8>) -> Option<()
     };
     let (key, value) = match own {
         Some(value) => (key, value),
+        None if matches!(key.as_ref(), "extension" | "modifierExtension") => {
+            (key, Value::List(vec![elements::absent()]))
+        }
+        None if key == "contained" => (key, Value::List(vec![elements::basic()])),
         None if key.starts_with('_') && is_known(&key[1..]) => (key, elements::masked()),
         None if is_known(&key) && is_array => (key, Value::List(vec![elements::masked()])),
         None if is_known(&key) && is_complex => (key, elements::masked()),
