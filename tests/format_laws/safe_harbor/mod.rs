@@ -8,8 +8,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use chartfs::record::format::{
-    FormatId, Pseudonyms, Rules, SectionText, Sections, deidentify, join, split, take_apart,
-    twins_of,
+    FormatId, Pseudonyms, Rules, SectionText, Sections, deidentify, join, split, take_apart, twins,
 };
 use proptest::prelude::*;
 
@@ -43,12 +42,12 @@ fn check(name: &str, bytes: &[u8], dice: &mut Dice) -> bool {
     let (format, sections) = take_apart(bytes, name, &Rules::builtin());
     let project = project();
     let Some(clean) = deidentify(format, bytes, &project) else {
-        assert!(twins_of(format, &sections, &project).is_none(), "{name}");
+        assert!(twins(format, &sections, &project).is_none(), "{name}");
         return false;
     };
     assert!(deidentify(format, bytes, &project).as_ref() == Some(&clean), "{name}");
     assert!(split(format, &clean, &Rules::builtin()).is_ok(), "{name} is cut no more");
-    let full = twins_of(format, &sections, &project).unwrap_or_else(|| panic!("{name}: no twins"));
+    let full = twins(format, &sections, &project).unwrap_or_else(|| panic!("{name}: no twins"));
     assert!(join(format, &full) == clean, "{name}: the sections are not the text");
     let slots: (Vec<_>, Vec<_>) = (full.keys().collect(), sections.keys().collect());
     assert_eq!(slots.0, slots.1, "{name}");
@@ -56,11 +55,10 @@ fn check(name: &str, bytes: &[u8], dice: &mut Dice) -> bool {
     for _ in 0..6 {
         let visible = random_view(format, dice.mask());
         let shown = pick(&sections, &visible);
-        let part = twins_of(format, &shown, &project);
+        let part = twins(format, &shown, &project);
         let part = part.unwrap_or_else(|| panic!("{name}: no twins of a part"));
         // What a cell of a table is, its column tells, which may be hidden.
         let is_same = format == FormatId::Csv || part == pick(&full, &visible);
-        if !is_same { let x=join(format,&part); let y=join(format,&pick(&full,&visible)); println!("A {}\nB {}\n{visible:?}", x.escape_ascii(), y.escape_ascii()); for (s,t) in &part { if full.get(s)!=Some(t) {println!("{s} {t:?} {:?}",full.get(s));}}}
         assert!(is_same, "{name}: what is hidden shows in the twin of {}", bytes.escape_ascii());
         if shown.values().all(SectionText::is_empty) {
             continue;
@@ -106,7 +104,7 @@ fn no_identifier_of_any_patient_is_left() {
     left.sort();
     left.dedup();
     println!("{found} of {searched} identifiers are left");
-    left.iter().for_each(|line| println!("{line}"));
+    println!("{}", left.join("\n"));
     assert!(searched > 100);
     assert_eq!(found, 0);
 }
