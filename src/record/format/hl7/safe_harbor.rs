@@ -260,7 +260,9 @@ impl Clean<'_, '_> {
     /// Returns a code as short as those of a table.
     fn short(&self, text: &str) -> String {
         let digits = text.bytes().filter(u8::is_ascii_digit).count();
-        let is_short = text.len() <= MAX_SHORT_LEN && digits < 5;
+        // Those of race and ethnic group have four digits and one that checks them.
+        let is_race = digits == 5 && text.len() == 6 && text.as_bytes()[4] == b'-';
+        let is_short = text.len() <= MAX_SHORT_LEN && digits < 5 || is_race;
         code(text).filter(|_| is_short && self.is_plain(text)).unwrap_or_default().to_owned()
     }
 

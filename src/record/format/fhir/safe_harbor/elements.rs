@@ -204,7 +204,7 @@ impl Clean<'_> {
             return None;
         }
         let has_number = matches!(value.get("value"), Some(Value::Plain(_)));
-        if has_number && value.get("currency").is_none() {
+        if has_number && is_quantity(&value) {
             return quantity(&value);
         }
         if let (Some(system), Some(of)) = (value.str("system"), value.str("code")) {
@@ -223,6 +223,8 @@ impl Clean<'_> {
                     let codings = self.list(value, |v| self.element(resource, v));
                     clean.extend(codings.map(|codings| (key, codings)));
                 }
+                // Of a class of coverage it must be there.
+                ("value", Value::Text(_)) => clean.push((Cow::Borrowed("_value"), masked())),
                 (_, value) => self.push(resource, key, value, &mut clean),
             }
         }
@@ -346,6 +348,11 @@ fn is_short(number: &str) -> bool {
     let whole = number.trim_start_matches('-');
     let digits = whole.bytes().take_while(u8::is_ascii_digit).count();
     digits < MIN_SUSPECT_DIGITS
+}
+
+fn is_quantity(value: &Value<'_>) -> bool {
+    let own = ["value", "comparator", "unit", "system", "code", "id", "extension"];
+    matches!(value, Value::Object(members) if members.iter().all(|m| own.contains(&m.0.as_ref())))
 }
 
 fn coding<'a>(system: &str, of: &str, text: Option<&str>) -> Option<Value<'a>> {
