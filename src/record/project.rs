@@ -100,6 +100,7 @@ fn suffix(format: FormatId) -> &'static str {
         FormatId::Toml => ".toml",
         FormatId::Yaml => ".yaml",
         FormatId::Markdown => ".md",
+        FormatId::Csv => ".csv",
         FormatId::Opaque => "",
     }
 }

@@ -11,6 +11,10 @@ pub(super) fn searchable(_format: FormatId, bytes: &[u8]) -> String {
     words(&String::from_utf8_lossy(bytes))
 }
 
+fn json(text: &str) -> Value {
+    serde_json::from_str(text.trim_start_matches('\u{feff}')).unwrap()
+}
+
 fn words(text: &str) -> String {
     let mut out = String::from(" ");
     for c in text.chars() {
@@ -34,16 +38,18 @@ pub(super) fn identifiers(format: FormatId, bytes: &[u8]) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     match format {
         FormatId::FhirJson => {
-            let text = text.trim_start_matches('\u{feff}');
-            fhir(&serde_json::from_str(text).unwrap(), "", "", &mut found);
+            fhir(&json(&text), "", &mut found);
         }
         FormatId::FhirNdjson => {
             let text = text.trim_start_matches('\u{feff}');
             for line in text.lines().filter(|line| !line.trim().is_empty()) {
-                fhir(&serde_json::from_str(line).unwrap(), "", "", &mut found);
+                fhir(&serde_json::from_str(line).unwrap(), "", &mut found);
             }
         }
+        FormatId::Json => plain(&json(&text), &mut found),
         FormatId::Cda => cda(&text, &mut found),
+        FormatId::Csv => csv(&text, &mut found),
+        FormatId::Dicom => dicom(bytes, &mut found),
         FormatId::Hl7v2 => hl7(&text, &mut found),
         _ => {}
     }
@@ -109,7 +115,7 @@ fn has_digits(text: &str, count: usize) -> bool {
     text.bytes().filter(u8::is_ascii_digit).count() >= count
 }
 
-fn fhir(value: &Value, key: &str, above: &str, found: &mut BTreeSet<String>) {
+fn fhir(value: &Value, key: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(members) => {
             let url = members.get("url").and_then(Value::as_str).unwrap_or("");
@@ -132,10 +138,10 @@ fn fhir(value: &Value, key: &str, above: &str, found: &mut BTreeSet<String>) {
                 if let (true, Value::String(text)) = (is_name, value) {
                     found.insert(text.clone());
                 }
-                fhir(value, inner, key, found);
+                fhir(value, inner, found);
             }
         }
-        Value::Array(list) => list.iter().for_each(|value| fhir(value, key, above, found)),
+        Value::Array(list) => list.iter().for_each(|value| fhir(value, key, found)),
         Value::String(text) => {
             if let Some(date) = full_date(text) {
                 found.insert(date.to_owned());
@@ -180,7 +186,7 @@ fn hl7(text: &str, found: &mut BTreeSet<String>) {
         for (number, field) in fields.iter().enumerate().skip(1) {
             for part in field.split(['^', '~', '&']) {
                 let digits = part.bytes().take_while(u8::is_ascii_digit).count();
-                if digits >= 8 && part.starts_with("19") || part.starts_with("20") && digits >= 8 {
+                if digits >= 8 && (part.starts_with("19") || part.starts_with("20")) {
                     found.insert(part[..digits].to_owned());
                 }
             }
@@ -235,6 +241,77 @@ fn cda(text: &str, found: &mut BTreeSet<String>) {
         if let Some(date) = value("value").filter(|v| v.len() >= 8) {
             let digits = date.bytes().take_while(u8::is_ascii_digit).count();
             found.extend(Some(date[..digits].to_owned()).filter(|d| d.len() >= 8));
+        }
+    }
+}
+
+/// Of a plain file every text with a blank or a long number in it.
+fn plain(value: &Value, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(members) => members.values().for_each(|value| plain(value, found)),
+        Value::Array(list) => list.iter().for_each(|value| plain(value, found)),
+        Value::String(text) => {
+            found.extend(Some(text.clone()).filter(|t| t.contains(' ') || has_digits(t, 6)));
+        }
+        _ => {}
+    }
+}
+
+/// Reads the attributes of explicit little-endian data sets from the first one on, as long as they
+/// have the form of text; that is enough to find most of what identifies.
+fn dicom(bytes: &[u8], found: &mut BTreeSet<String>) {
+    const TEXT: [&[u8]; 10] =
+        [b"PN", b"LO", b"SH", b"DA", b"TM", b"UI", b"LT", b"ST", b"AE", b"UT"];
+    // Defined terms, numbers and kinds of objects have the same texts everywhere.
+    const SHOWN: [&[u8]; 3] = [b"\x08\0\x16\0", b"\x02\0\x02\0", b"\x02\0\x10\0"];
+    for at in 132..bytes.len().saturating_sub(8) {
+        let (vr, length) = (&bytes[at + 4..at + 6], &bytes[at + 6..at + 8]);
+        let length = usize::from(u16::from_le_bytes([length[0], length[1]]));
+        let is_tag = bytes[at + 1] == 0 || bytes[at].is_multiple_of(2);
+        if !is_tag || !TEXT.contains(&vr) || SHOWN.contains(&&bytes[at..at + 4]) || length > 200 {
+            continue;
+        }
+        let Some(value) = bytes.get(at + 8..at + 8 + length) else { continue };
+        let Ok(value) = std::str::from_utf8(value) else { continue };
+        let value = value.trim_matches(['\0', ' ']);
+        let is_class = value.starts_with("1.2.840.10008.");
+        // A year is released as its first day.
+        let is_year = vr == b"DA" && value.ends_with("0101");
+        if !is_class && !is_year && value.len() > 5 && value.chars().all(|c| !c.is_control()) {
+            found.insert(value.to_owned());
+        }
+    }
+}
+
+/// Words in the names of columns that say who or where somebody is.
+const COLUMNS: [&str; 18] = [
+    "SSN",
+    "DRIVERS",
+    "PASSPORT",
+    "FIRST",
+    "LAST",
+    "MAIDEN",
+    "ADDRESS",
+    "CITY",
+    "COUNTY",
+    "ZIP",
+    "LAT",
+    "LON",
+    "Id",
+    "PATIENT",
+    "ENCOUNTER",
+    "UDI",
+    "PHONE",
+    "BIRTHPLACE",
+];
+
+fn csv(text: &str, found: &mut BTreeSet<String>) {
+    let mut lines = text.trim_start_matches('\u{feff}').lines();
+    let names: Vec<&str> = lines.next().unwrap_or_default().split(',').collect();
+    for line in lines.filter(|line| !line.contains('"')) {
+        for (name, cell) in names.iter().zip(line.split(',')) {
+            found.extend(full_date(cell).map(str::to_owned));
+            found.extend(Some(cell.to_owned()).filter(|_| COLUMNS.contains(name)));
         }
     }
 }

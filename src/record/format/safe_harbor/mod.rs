@@ -6,9 +6,13 @@
 //! on the project alone, so that whoever saves it writes the same twin, whatever else is seen.
 
 mod places;
+pub(super) mod plain;
 mod texts;
+pub(super) mod toml;
+pub(super) mod yaml;
 
-use aws_lc_rs::hmac;
+use crate::key::hash::hmac_sha256;
+use crate::key::secret::Secret;
 
 use super::join::Rendered;
 use super::rules::Rules;
@@ -18,7 +22,7 @@ use super::{FormatId, Sections};
 
 pub(super) use places::{country, has_zip, state, zip3};
 pub(super) use texts::{
-    MAX_AGE, age, code, display, is_code_system, is_number, is_ucum, is_unit, result_word,
+    MAX_AGE, age, code, code_of, display, is_code_system, is_number, is_ucum, is_unit, result_word,
 };
 
 /// A year in which a project is done: somebody born ninety years before may be over 89 then.
@@ -28,7 +32,7 @@ const MAX_AGE_YEARS: u16 = 90;
 /// The pseudonyms of one project, by HMAC-SHA-256: the same identifier has the same pseudonym in
 /// every file of a project, and no relation to the one that it has in another project.
 pub struct Pseudonyms {
-    key: hmac::Key,
+    key: Secret<32>,
     oldest: u16,
 }
 
@@ -36,7 +40,7 @@ impl Pseudonyms {
     /// Makes those of the project that has this key.
     pub fn new(project_key: &[u8; 32]) -> Self {
         let oldest = LAST_YEAR - MAX_AGE_YEARS;
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, project_key), oldest }
+        Self { key: Secret::new(*project_key), oldest }
     }
 
     /// Sets the last year in which what is released may be read: who is over 89 then is in the
@@ -74,13 +78,11 @@ impl Pseudonyms {
 
     /// Returns the first bytes of the MAC, marked as a UUID of version 8 (RFC 9562).
     fn bytes(&self, kind: &str, identifier: &str) -> [u8; 16] {
-        let mut context = hmac::Context::with_key(&self.key);
-        context.update(&[u8::try_from(kind.len()).unwrap_or(u8::MAX)]);
-        context.update(kind.as_bytes());
-        context.update(identifier.as_bytes());
-        let tag = context.sign();
+        let len = [u8::try_from(kind.len()).unwrap_or(u8::MAX)];
+        let parts = [&len[..], kind.as_bytes(), identifier.as_bytes()];
+        let tag = hmac_sha256(&self.key, &parts);
         let mut bytes = [0; 16];
-        bytes.copy_from_slice(&tag.as_ref()[..16]);
+        bytes.copy_from_slice(&tag[..16]);
         bytes[6] = bytes[6] & 0x0f | 0x80;
         bytes[8] = bytes[8] & 0x3f | 0x80;
         bytes
@@ -145,21 +147,37 @@ pub(super) fn copied(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     Some(())
 }
 
+/// Copies what stands around elements of JSON without white space, which may belong to the last
+/// of them or not, but for line feeds that separate resources. No key there has white space.
+#[expect(clippy::unnecessary_wraps, reason = "the frame of other formats may be refused")]
+pub(super) fn tight(lines: bool, text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let is_kept = |b: &u8| !matches!(b, b' ' | b'\t' | b'\r' | b'\n') || lines && *b == b'\n';
+    out.extend(text.iter().copied().filter(is_kept));
+    Some(())
+}
+
 /// De-identifies a text in a format; `None` when nothing of it can be released.
 ///
 /// Every element of the text is one in the result, in the same place, so that both are cut alike.
 pub fn deidentify(format: FormatId, text: &[u8], project: &Pseudonyms) -> Option<Vec<u8>> {
-    let adapter = format.adapter();
-    let rules = Rules::builtin();
+    let (adapter, rules) = (format.adapter(), Rules::builtin());
     let clean = adapter.deidentify(text, project)?;
-    let (old, new) = (adapter.parse(text, &rules)?, adapter.parse(&clean, &rules)?);
-    let is_alike = |(a, b): (&Node<'_>, &Node<'_>)| a.container == b.container && alike(a, b);
-    let fits = old.nodes.len() == new.nodes.len() && old.nodes.iter().zip(&new.nodes).all(is_alike);
-    (fits && !new.repeated).then_some(clean)
+    let fits = match (adapter.parse(text, &rules), adapter.parse(&clean, &rules)) {
+        (Some(old), Some(new)) => {
+            old.nodes.len() == new.nodes.len()
+                && old.nodes.iter().zip(&new.nodes).all(|(a, b)| alike(a, b))
+                && !new.repeated
+        }
+        // A table has no tree.
+        (None, None) => adapter.cut(&clean, &rules).is_some(),
+        _ => false,
+    };
+    fits.then_some(clean)
 }
 
 fn alike(a: &Node<'_>, b: &Node<'_>) -> bool {
     match (a.gap(), b.gap()) {
+        _ if a.container != b.container => false,
         (None, None) => true,
         (Some(a), Some(b)) => {
             a.container == b.container && a.kind.is_single() == b.kind.is_single()
@@ -171,7 +189,19 @@ fn alike(a: &Node<'_>, b: &Node<'_>) -> bool {
 /// Returns the twins of sections, the frame among them: each element de-identified, in the section
 /// and place where it stands, even when the words by which it was put there are not released.
 /// `None` when nothing can be released, or two versions of one resource are kept side by side.
+///
+/// The cells of a table are what their columns say: a cell whose column is not in these sections
+/// has no text in the twin.
 pub fn twins(format: FormatId, sections: &Sections, project: &Pseudonyms) -> Option<Sections> {
+    format.adapter().twins(sections, project)
+}
+
+/// Returns the twins of sections that are shown element by element.
+pub(super) fn twins_of_elements(
+    format: FormatId,
+    sections: &Sections,
+    project: &Pseudonyms,
+) -> Option<Sections> {
     let adapter = format.adapter();
     let Rendered { bytes, order, dropped } = adapter.render(sections);
     if order.is_empty() {
@@ -186,6 +216,10 @@ pub fn twins(format: FormatId, sections: &Sections, project: &Pseudonyms) -> Opt
             (hole.container, hole.kind) = (stored.container, stored.kind);
         }
         let mut bytes = tree.bytes(node);
+        // Where nothing is shown the place of a shell's content may be read otherwise.
+        if placed.item.bytes == bytes && placed.item.hole().is_some() {
+            role = placed.item.role;
+        }
         // A number that was written so, and only happens to fit in what is shown here.
         if let (Role::Text, Role::Numbered(_)) = (placed.item.role, role) {
             (bytes, role) = (tree.span(node).to_vec(), Role::Text);
@@ -195,10 +229,24 @@ pub fn twins(format: FormatId, sections: &Sections, project: &Pseudonyms) -> Opt
         twins.entry(placed.slot).or_default().items.push(item);
     }
     if let Some(shell) = dropped {
-        twins.entry(shell.slot).or_default().items.push(shell.item.clone());
+        twins.entry(shell.slot).or_default().items.push(without_space(shell.item));
     }
     twins.values_mut().for_each(super::SectionText::sort);
     (tree.nodes.len() == order.len()).then_some(twins)
+}
+
+/// Returns the shell of a list that shows nothing as it is where the list shows something: only a
+/// bundle has one.
+fn without_space(shell: &Item) -> Item {
+    let mut item = shell.clone();
+    if let Role::Shell(hole) = &mut item.role {
+        let (head, tail) = shell.bytes.split_at(shell.bytes.len().min(hole.at as usize));
+        item.bytes.clear();
+        tight(false, head, &mut item.bytes);
+        hole.at = u32::try_from(item.bytes.len()).unwrap_or(hole.at);
+        tight(false, tail, &mut item.bytes);
+    }
+    item
 }
 
 #[cfg(test)]

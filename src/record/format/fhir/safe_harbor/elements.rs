@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::super::super::json::{Members, Value};
 use super::super::super::safe_harbor::{
-    MAX_AGE, Pseudonyms, code, country, display, has_zip, is_code_system, is_ucum, is_unit,
-    result_word, state, zip3,
+    MAX_AGE, Pseudonyms, code, code_of, country, display, has_zip, is_code_system, is_ucum,
+    is_unit, result_word, state, zip3,
 };
 use super::members::{Rule, resource_type, rule};
 
@@ -51,7 +51,8 @@ pub(super) fn masked<'a>() -> Value<'a> {
     Value::object([("extension", Value::List(vec![absent()]))])
 }
 
-fn absent<'a>() -> Value<'a> {
+/// Returns the extension that says so.
+pub(super) fn absent<'a>() -> Value<'a> {
     Value::object([("url", Value::text(ABSENT_REASON)), ("valueCode", Value::text("masked"))])
 }
 
@@ -67,6 +68,11 @@ pub(super) fn label<'a>() -> Value<'a> {
     Value::object([("security", Value::List(vec![Value::object(coding)]))])
 }
 
+/// Stands for a resource of a type that is not known.
+pub(super) fn basic<'a>() -> Value<'a> {
+    Value::object([("resourceType", Value::text("Basic")), ("code", masked())])
+}
+
 fn filled(members: Members<'_>) -> Option<Value<'_>> {
     (!members.is_empty()).then_some(Value::Object(members))
 }
@@ -79,14 +85,14 @@ fn is_empty(value: &Value<'_>) -> bool {
     }
 }
 
-impl<'p> Clean<'p> {
+impl Clean<'_> {
     /// Cleans an entry of a bundle; it stays one.
     pub(super) fn entry<'a>(&self, entry: Value<'a>) -> Value<'a> {
         let Value::Object(members) = entry else { return masked() };
         let clean = members.into_iter().filter_map(|(key, value)| {
             let known = ["fullUrl", "resource", "request", "response", "search"];
             let value = if key == "resource" {
-                self.resource(value).unwrap_or_else(|| Self::basic())
+                self.resource(value).unwrap_or_else(basic)
             } else if known.contains(&key.as_ref()) {
                 self.member("Bundle", &key, value)?
             } else {
@@ -95,11 +101,6 @@ impl<'p> Clean<'p> {
             Some((key, value))
         });
         filled(clean.collect()).unwrap_or_else(masked)
-    }
-
-    /// Stands for a resource of a type that is not known.
-    fn basic<'a>() -> Value<'a> {
-        Value::object([("resourceType", Value::text("Basic")), ("code", masked())])
     }
 
     /// Cleans a resource; `None` when it is none of a known type.
@@ -203,7 +204,7 @@ impl<'p> Clean<'p> {
             return None;
         }
         let has_number = matches!(value.get("value"), Some(Value::Plain(_)));
-        if has_number && value.get("currency").is_none() {
+        if has_number && is_quantity(&value) {
             return quantity(&value);
         }
         if let (Some(system), Some(of)) = (value.str("system"), value.str("code")) {
@@ -222,6 +223,8 @@ impl<'p> Clean<'p> {
                     let codings = self.list(value, |v| self.element(resource, v));
                     clean.extend(codings.map(|codings| (key, codings)));
                 }
+                // Of a class of coverage it must be there.
+                ("value", Value::Text(_)) => clean.push((Cow::Borrowed("_value"), masked())),
                 (_, value) => self.push(resource, key, value, &mut clean),
             }
         }
@@ -331,11 +334,13 @@ impl<'p> Clean<'p> {
     }
 }
 
-/// Says whether a member is an instant: only of resources about appointments is one required, or
-/// named as dates elsewhere are.
+/// Says whether a member is an instant that is required, or named as dates elsewhere are.
 fn is_instant(resource: &str, key: &str) -> bool {
-    matches!(resource, "Appointment" | "AppointmentResponse" | "Slot")
-        && matches!(key, "start" | "end")
+    match resource {
+        "Appointment" | "AppointmentResponse" | "Slot" => matches!(key, "start" | "end"),
+        "DocumentReference" => key == "date",
+        _ => false,
+    }
 }
 
 /// Says whether a number is short enough to be a result, amount or count.
@@ -345,13 +350,18 @@ fn is_short(number: &str) -> bool {
     digits < MIN_SUSPECT_DIGITS
 }
 
+fn is_quantity(value: &Value<'_>) -> bool {
+    let own = ["value", "comparator", "unit", "system", "code", "id", "extension"];
+    matches!(value, Value::Object(members) if members.iter().all(|m| own.contains(&m.0.as_ref())))
+}
+
 fn coding<'a>(system: &str, of: &str, text: Option<&str>) -> Option<Value<'a>> {
-    let of = code(of).filter(|_| is_code_system(system))?;
+    let of = code_of(system, of).filter(|_| is_code_system(system))?;
     let mut members: Members<'a> = vec![
         (Cow::Borrowed("system"), Value::text(system.to_owned())),
         (Cow::Borrowed("code"), Value::text(of.to_owned())),
     ];
-    let text = text.and_then(display).map(|text| Value::text(text.to_owned()));
+    let text = text.and_then(|text| display(system, text)).map(|text| Value::text(text.to_owned()));
     members.extend(text.map(|text| (Cow::Borrowed("display"), text)));
     Some(Value::Object(members))
 }

@@ -8,13 +8,15 @@ mod members;
 use std::borrow::Cow;
 
 use super::super::json::{Cursor, Value, print_member};
-use super::super::safe_harbor::{Pseudonyms, copied, rewrite};
+use super::super::safe_harbor::{Pseudonyms, rewrite, tight};
 use super::super::section::{DOCUMENT, LIST, ROOT};
 use super::super::tree::{Kind, Tree};
 use super::BUNDLE;
 
 use elements::Clean;
 use members::{Rule, rule};
+
+const LINES: Kind = Kind::Shell("lines");
 
 /// What a node of the tree is.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -30,16 +32,21 @@ enum Of {
 pub(super) fn of(tree: &Tree<'_>, project: &Pseudonyms) -> Option<Vec<u8>> {
     let kinds = kinds(tree);
     let clean = Clean { project };
-    rewrite(tree, copied, |index, node, out| {
-        let text = std::str::from_utf8(tree.span(node)).ok()?;
-        let mut cursor = Cursor::new(text.strip_prefix('\u{feff}').unwrap_or(text), 0);
-        match kinds[index] {
-            Of::Resource => clean.resource(read(text, &mut cursor)?)?.print(out),
-            Of::Entry => clean.entry(read(text, &mut cursor)?).print(out),
-            of => member(&clean, of, text, out)?,
-        }
-        Some(())
-    })
+    let is_lines = tree.kind == LINES;
+    rewrite(
+        tree,
+        |text, out| tight(is_lines, text, out),
+        |index, node, out| {
+            let text = std::str::from_utf8(tree.span(node)).ok()?;
+            let mut cursor = Cursor::new(text.strip_prefix('\u{feff}').unwrap_or(text), 0);
+            match kinds[index] {
+                Of::Resource => clean.resource(read(text, &mut cursor)?)?.print(out),
+                Of::Entry => clean.entry(read(text, &mut cursor)?).print(out),
+                of => member(&clean, of, text, out)?,
+            }
+            Some(())
+        },
+    )
 }
 
 fn read<'a>(text: &'a str, cursor: &mut Cursor<'a>) -> Option<Value<'a>> {
@@ -49,7 +56,7 @@ fn read<'a>(text: &'a str, cursor: &mut Cursor<'a>) -> Option<Value<'a>> {
 /// Says of every node what it is: that hangs on the shell that it stands in.
 fn kinds(tree: &Tree<'_>) -> Vec<Of> {
     let is_bundle = tree.kind == BUNDLE;
-    let is_lines = tree.kind == Kind::Shell("lines");
+    let is_lines = tree.kind == LINES;
     let mut inside = std::collections::HashMap::new();
     let mut kinds = Vec::with_capacity(tree.nodes.len());
     for node in &tree.nodes {
@@ -87,12 +94,16 @@ fn member(clean: &Clean<'_>, of: Of, text: &str, out: &mut Vec<u8>) -> Option<()
         (Of::PatientMember, "meta") => clean.meta(value).or_else(|| Some(elements::label())),
         (Of::PatientMember, "contained") => clean.list(value, |v| clean.resource(v)),
         (Of::PatientMember, "extension") => clean.extensions(value),
-        (Of::BundleMember, "link" | "signature") => None,
-        (Of::PatientMember | Of::BundleMember, "modifierExtension") => None,
+        (Of::BundleMember, "link" | "signature" | "modifierExtension")
+        | (Of::PatientMember, "modifierExtension") => None,
         (_, known) => clean.member(resource, known, value),
     };
     let (key, value) = match own {
         Some(value) => (key, value),
+        None if matches!(key.as_ref(), "extension" | "modifierExtension") => {
+            (key, Value::List(vec![elements::absent()]))
+        }
+        None if key == "contained" => (key, Value::List(vec![elements::basic()])),
         None if key.starts_with('_') && is_known(&key[1..]) => (key, elements::masked()),
         None if is_known(&key) && is_array => (key, Value::List(vec![elements::masked()])),
         None if is_known(&key) && is_complex => (key, elements::masked()),
