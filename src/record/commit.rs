@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::assemble::{lay_out_parts, seal_extents};
+use super::directory::NAMES_SLOT;
 use super::external::BodySource;
 use super::format::Measure;
 use super::head::{PARTS_MAX, Part, UncheckedRecord, seal_head};
@@ -197,7 +198,10 @@ impl Records {
         let mut writes: BTreeMap<u16, SlotWrite> =
             writes.into_iter().map(|w| (w.slot, w)).collect();
         let (project, key) = match plan.profile {
-            DIRECTORY_PROFILE => self.project_write(plan, &policy).await?,
+            DIRECTORY_PROFILE => {
+                let changes_names = writes.contains_key(&NAMES_SLOT);
+                self.project_write(plan, &policy, changes_names).await?
+            }
             _ => (None, None),
         };
         let deriver = self.deriver(plan, &policy, project, &writes).await?;

@@ -252,20 +252,27 @@ impl Records {
     }
 
     /// Returns the project of a directory that is being committed, and what to write when the
-    /// directory has no key yet.
+    /// directory has no key yet. Whoever changes names writes the key again: it is wrapped for the
+    /// epochs in force then, as the names are.
     pub(super) async fn project_write(
         &self,
         plan: &Plan<'_>,
         policy: &BoundPolicy,
+        changes_names: bool,
     ) -> Result<(Option<Arc<Project>>, Option<SlotWrite>)> {
         let Some(release) = policy.released() else { return Ok((None, None)) };
-        if let Some(base) = plan.base
-            && let Some(stored) = self.stored_project(base).await?
-            && stored.name == release.project
-        {
-            return Ok((Some(Arc::new(stored)), None));
+        let stored = match plan.base {
+            Some(base) => self.stored_project(base).await?,
+            None => None,
+        };
+        let stored = stored.filter(|stored| stored.name == release.project).map(Arc::new);
+        if stored.is_some() && !changes_names {
+            return Ok((stored, None));
         }
-        let mut project = self.project(plan.policy).await?;
+        let mut project = match stored {
+            Some(stored) => Some(stored),
+            None => self.project(plan.policy).await?,
+        };
         if self.sight(&policy.rights(PROJECT).write) != Sight::Open {
             return Ok((project, None));
         }

@@ -200,7 +200,40 @@ fn source(f: &Filed) -> Source {
     let telling = telling.map(|text| words(&text));
     let is_told = |text: &String| text.len() >= 5 && text.split(' ').count() <= WORDS_MAX;
     let text = collector::searchable(format, &f.bytes);
-    Source { text, identifiers: telling.filter(is_told).collect() }
+    // A narrative repeats codes, and what looks like a number there may be one.
+    let mut language = String::new();
+    for line in String::from_utf8_lossy(&f.bytes).lines() {
+        if let Ok(value) = serde_json::from_str(line) {
+            language_of(&value, "", &mut language);
+        }
+    }
+    if let Ok(value) = serde_json::from_slice(&f.bytes) {
+        language_of(&value, "", &mut language);
+    }
+    let language = collector::searchable(FormatId::Json, language.as_bytes());
+    let is_code = |text: &String| language.contains(&format!(" {text} "));
+    Source { text, identifiers: telling.filter(|t| is_told(t) && !is_code(t)).collect() }
+}
+
+/// Gathers the codes of a FHIR text, and the names of its members.
+fn language_of(value: &serde_json::Value, key: &str, language: &mut String) {
+    match value {
+        serde_json::Value::Object(members) => {
+            for (key, value) in members {
+                language.push_str(key);
+                language.push('\n');
+                language_of(value, key, language);
+            }
+        }
+        serde_json::Value::Array(list) => {
+            list.iter().for_each(|value| language_of(value, key, language));
+        }
+        serde_json::Value::String(text) if ["code", "system", "url", "profile"].contains(&key) => {
+            language.push_str(text);
+            language.push('\n');
+        }
+        _ => {}
+    }
 }
 
 // A surname, or a number, of one may be a word, or a code, in the file of another: there it is an
