@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Returns the text in which identifiers are looked for: in lower case, one space for whatever is
 /// no letter or digit.
-pub(super) fn searchable(_format: FormatId, bytes: &[u8]) -> String {
+pub(crate) fn searchable(_format: FormatId, bytes: &[u8]) -> String {
     words(&String::from_utf8_lossy(bytes))
 }
 
@@ -28,12 +28,12 @@ fn words(text: &str) -> String {
     out
 }
 
-pub(super) fn stands_in(identifier: &str, text: &str) -> bool {
+pub(crate) fn stands_in(identifier: &str, text: &str) -> bool {
     text.contains(&words(identifier))
 }
 
 /// Returns every identifier in a file that is long enough to be looked for.
-pub(super) fn identifiers(format: FormatId, bytes: &[u8]) -> BTreeSet<String> {
+pub(crate) fn identifiers(format: FormatId, bytes: &[u8]) -> BTreeSet<String> {
     let text = String::from_utf8_lossy(bytes);
     let mut found = BTreeSet::new();
     match format {
