@@ -60,8 +60,9 @@ pub(crate) fn identifiers(format: FormatId, bytes: &[u8]) -> BTreeSet<String> {
 /// Says whether an identifier is also a word of the language of codes.
 fn is_common(text: &str) -> bool {
     let lower = text.to_lowercase();
-    // The samples name persons "Nurse" and "Primary", and give a code as an identifier.
-    ["assigned", "nurse", "primary", "421927004"].contains(&lower.as_str())
+    // The samples name persons "Nurse" and "Primary", and give a code as an identifier; a town may
+    // have the name of what stands in the text of a code.
+    ["assigned", "nurse", "primary", "reading", "421927004"].contains(&lower.as_str())
 }
 
 fn full_date(text: &str) -> Option<&str> {
