@@ -102,6 +102,8 @@ const SYSTEMS: [&str; 31] = [
 /// Types of identifiers, by table 0203.
 const ID_TYPES: [&str; 12] =
     ["AN", "BCT", "DL", "MA", "MC", "MR", "NI", "PI", "PPN", "PT", "SS", "VN"];
+/// A code of a table with more letters may be a name, but for those that say what a message is.
+const MAX_LETTERS: usize = 3;
 const MAX_SHORT_LEN: usize = 10;
 const MAX_CHARSET_LEN: usize = 20;
 
@@ -262,7 +264,9 @@ impl Clean<'_, '_> {
         let digits = text.bytes().filter(u8::is_ascii_digit).count();
         // Those of race and ethnic group have four digits and one that checks them.
         let is_race = digits == 5 && text.len() == 6 && text.as_bytes()[4] == b'-';
-        let is_short = text.len() <= MAX_SHORT_LEN && digits < 5 || is_race;
+        let letters = text.bytes().filter(u8::is_ascii_alphabetic).count();
+        let is_named = letters > MAX_LETTERS && !self.segment.is_header();
+        let is_short = text.len() <= MAX_SHORT_LEN && digits < 5 && !is_named || is_race;
         code(text).filter(|_| is_short && self.is_plain(text)).unwrap_or_default().to_owned()
     }
 

@@ -175,9 +175,10 @@ impl Clean<'_> {
             Value::Plain(number) => is_short(number).then_some(Value::Plain(number)),
             Value::Text(text) => match rule {
                 Rule::Code => {
-                    let is_name = text.bytes().filter(u8::is_ascii_digit).count() < 5;
-                    code(&text).is_some().then_some(()).filter(|()| is_name)?;
-                    Some(Value::Text(text))
+                    let is_short = text.bytes().filter(u8::is_ascii_digit).count() < 5;
+                    // Codes of elements are in small letters or in capitals, types have names.
+                    let is_code = resource_type(&text).is_some() || !has_capitalised(&text);
+                    (is_short && is_code && code(&text).is_some()).then_some(Value::Text(text))
                 }
                 Rule::Date => self.project.year(&text).map(Value::text),
                 _ => None,
@@ -348,6 +349,13 @@ fn is_short(number: &str) -> bool {
     let whole = number.trim_start_matches('-');
     let digits = whole.bytes().take_while(u8::is_ascii_digit).count();
     digits < MIN_SUSPECT_DIGITS
+}
+
+/// Says whether a capital begins a word of small letters in a text.
+fn has_capitalised(text: &str) -> bool {
+    text.as_bytes()
+        .windows(3)
+        .any(|part| part[0].is_ascii_uppercase() && part[1..].iter().all(u8::is_ascii_lowercase))
 }
 
 fn is_quantity(value: &Value<'_>) -> bool {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Returns the text in which identifiers are looked for: in lower case, one space for whatever is
 /// no letter or digit.
-pub(super) fn searchable(_format: FormatId, bytes: &[u8]) -> String {
+pub(crate) fn searchable(_format: FormatId, bytes: &[u8]) -> String {
     words(&String::from_utf8_lossy(bytes))
 }
 
@@ -28,12 +28,12 @@ fn words(text: &str) -> String {
     out
 }
 
-pub(super) fn stands_in(identifier: &str, text: &str) -> bool {
+pub(crate) fn stands_in(identifier: &str, text: &str) -> bool {
     text.contains(&words(identifier))
 }
 
 /// Returns every identifier in a file that is long enough to be looked for.
-pub(super) fn identifiers(format: FormatId, bytes: &[u8]) -> BTreeSet<String> {
+pub(crate) fn identifiers(format: FormatId, bytes: &[u8]) -> BTreeSet<String> {
     let text = String::from_utf8_lossy(bytes);
     let mut found = BTreeSet::new();
     match format {
@@ -60,8 +60,9 @@ pub(super) fn identifiers(format: FormatId, bytes: &[u8]) -> BTreeSet<String> {
 /// Says whether an identifier is also a word of the language of codes.
 fn is_common(text: &str) -> bool {
     let lower = text.to_lowercase();
-    // The samples name persons "Nurse" and "Primary", and give a code as an identifier.
-    ["assigned", "nurse", "primary", "421927004"].contains(&lower.as_str())
+    // The samples name persons "Nurse" and "Primary", and give a code as an identifier; a town may
+    // have the name of what stands in the text of a code.
+    ["assigned", "nurse", "primary", "reading", "421927004"].contains(&lower.as_str())
 }
 
 fn full_date(text: &str) -> Option<&str> {

@@ -2,8 +2,6 @@
 //! it, and without any identifier of the patient. The identifiers are collected here, by what the
 //! formats say and not by the program.
 
-mod collector;
-
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -16,7 +14,7 @@ use crate::files::files;
 use crate::mutated::mutate;
 use crate::readers::run;
 use crate::record::{Dice, pick, random_view};
-use crate::{cda, dicom, hl7};
+use crate::{cda, collector, dicom, hl7};
 
 fn project() -> Pseudonyms {
     Pseudonyms::new(&[7; 32])
