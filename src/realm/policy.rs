@@ -241,8 +241,6 @@ impl PolicyDocument {
         Ok(BoundPolicy {
             hash,
             patient,
-            released,
-            emergency,
             list,
             add,
             remove,
@@ -251,6 +249,8 @@ impl PolicyDocument {
             sections,
             frame,
             names,
+            released,
+            emergency,
         })
     }
 }

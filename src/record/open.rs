@@ -109,15 +109,14 @@ impl Records {
         let commitment = &part.content.commitment;
         let is_committed = |key: &DataKey| SectionCipher::committed(key, place, commitment).is_ok();
         let by_source = self.key_by_source(record, &bound, slot, part).await?;
-        let data_key = match by_source.filter(is_committed) {
-            Some(data_key) => data_key,
-            None => {
-                let read = &bound.rights(section_name(slot)).read;
-                let Some((wrap, secret)) = self.clause_secret(read, part).await? else {
-                    return Ok(None);
-                };
-                wrap.open(&OuterKey::None, &secret, &place.to_bytes())?
-            }
+        let data_key = if let Some(data_key) = by_source.filter(is_committed) {
+            data_key
+        } else {
+            let read = &bound.rights(section_name(slot)).read;
+            let Some((wrap, secret)) = self.clause_secret(read, part).await? else {
+                return Ok(None);
+            };
+            wrap.open(&OuterKey::None, &secret, &place.to_bytes())?
         };
         let cipher = SectionCipher::committed(&data_key, place, commitment)?;
         let meta = Meta::open(&cipher, &part.content.meta)?;

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 #[path = "../fake_s3/mod.rs"]
-#[expect(dead_code, reason = "other tests use more of it")]
 mod fake_s3;
 #[path = "../support/mod.rs"]
 mod support;

@@ -220,9 +220,10 @@ fn section(part: &Part, resources: &[Resource<'_>]) -> Option<Value> {
     }
     let items: Vec<String> =
         of.iter().map(|r| format!("<li>{}</li>", escaped(&title_of(&r.value)))).collect();
-    let told = match items.is_empty() {
-        true => "<p>Not available.</p>".to_owned(),
-        false => format!("<ul>{}</ul>", items.concat()),
+    let told = if items.is_empty() {
+        "<p>Not available.</p>".to_owned()
+    } else {
+        format!("<ul>{}</ul>", items.concat())
     };
     let mut section = json!({
         "title": part.title,
