@@ -16,7 +16,7 @@ use crate::demo::realm::{Demo, POLICY, enter, found};
 use crate::error::{Error, Kind, Result};
 use crate::record::marks::Marks;
 use crate::store::{Bucket, Location, StoreOptions};
-use crate::view::View;
+use crate::view::{DirEntry, View};
 
 /// The most patients that are invented.
 const PATIENTS_MAX: u64 = 1000;
@@ -24,7 +24,7 @@ const PATIENTS_MAX: u64 = 1000;
 /// Show what chartfs does, with invented patients in a local folder
 ///
 /// Founds a realm of two hospitals, a pharmacy board, an ethics board and patients in a folder that
-/// serves as bucket, enrols six people, files the patients' records, mounts one drive for each
+/// serves as bucket, enrols eight people, files the patients' records, mounts one drive for each
 /// person, and prints who opens what. The drives stay until Ctrl-C.
 #[derive(Args, Debug)]
 pub(super) struct DemoArgs {
@@ -112,7 +112,8 @@ fn show_views(
     out.line(format_args!("\nWhat {path} is to each of them:\n"))?;
     let mut rows = Vec::new();
     for drive in drives {
-        let text = runtime.block_on(read(&drive.view, &path))?;
+        let own = runtime.block_on(own_path(&drive.view, &path))?;
+        let text = runtime.block_on(read(&drive.view, &own))?;
         rows.push(vec![drive.name.to_owned(), text.len().to_string(), resources(&text)]);
     }
     out.table(&["who", "bytes", "resources"], &rows)?;
@@ -125,6 +126,20 @@ fn show_views(
         }
     }
     Ok(())
+}
+
+/// Returns the path of a record; for whom it has no such name, that of the longest file of the first
+/// folder.
+async fn own_path(view: &View, path: &str) -> Result<String> {
+    if view.resolve(path).await.is_ok() {
+        return Ok(path.to_owned());
+    }
+    let none = || Error::new(Kind::Internal, "the demonstration has no folder");
+    let name = |entry: &DirEntry| String::from_utf8_lossy(&entry.name).into_owned();
+    let folder = view.list_path("/").await?.first().map(name).ok_or_else(none)?;
+    let files = view.list_path(&folder).await?;
+    let file = files.iter().max_by_key(|e| e.attr.size_bytes).map(name).ok_or_else(none)?;
+    Ok(format!("/{folder}/{file}"))
 }
 
 async fn read(view: &View, path: &str) -> Result<Vec<u8>> {
@@ -220,6 +235,10 @@ fn show_drives(
     out.line("\nThe drives are mounted:\n")?;
     for point in points {
         let file = point.join(folder).join("record.json");
+        if !file.exists() {
+            out.line(format_args!("        under pseudonyms  {}", point.display()))?;
+            continue;
+        }
         let size = std::fs::metadata(&file).map_err(Error::from)?.len();
         out.line(format_args!("  {size:>8} bytes  {}", file.display()))?;
     }

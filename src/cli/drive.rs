@@ -45,6 +45,8 @@ pub(super) struct Workstation {
     pub(super) commit: Commit,
     pub(super) cache_bytes: u64,
     pub(super) read_only: bool,
+    /// Whether something is to be readable without the bucket.
+    pub(super) is_pinned: bool,
 }
 
 /// Who holds the high-water marks, which one process at a time may.
@@ -101,7 +103,8 @@ async fn open_bucket(
     let is_left = journal.exists() && Bucket::count_journal(&journal)? > 0;
     // A local directory is as near as its cache would be.
     let is_near = matches!(location, Location::Directory(_) | Location::Memory);
-    let has_cache = workstation.cache_bytes > 0 && (!is_near || is_write_back || is_left);
+    let has_cache = workstation.cache_bytes > 0
+        && (!is_near || is_write_back || is_left || workstation.is_pinned);
     if !workstation.read_only {
         match bucket.probe().await {
             Err(e) if e.kind() == Kind::Unavailable && has_cache => {
@@ -113,6 +116,12 @@ async fn open_bucket(
     if has_cache {
         let cache = settings.cache_file(&realm, &user)?;
         bucket = bucket.with_cache(&cache, workstation.cache_bytes)?;
+        if workstation.is_pinned {
+            // What opening the realm reads is needed without the bucket too.
+            bucket.begin_pinning();
+        } else {
+            bucket.end_pinning(true)?;
+        }
     }
     if is_write_back || is_left {
         bucket = bucket.with_journal(&journal, settings.journal_bytes, is_write_back)?;

@@ -130,8 +130,12 @@ fn parse_roles(text: &str, patient: &Patient) -> Result<Vec<Role>> {
 fn single_attributes(source: &Source) -> Vec<Role> {
     let default = source.bound.rights("default");
     let rights = source.bound.named_sections().map(|(_, r)| r).chain([default]);
-    let mut all: Vec<Attribute> =
-        rights.flat_map(|r| r.read.attributes().chain(r.write.attributes())).cloned().collect();
+    let released = source.bound.released().into_iter().flat_map(|r| r.read.attributes());
+    let mut all: Vec<Attribute> = rights
+        .flat_map(|r| r.read.attributes().chain(r.write.attributes()))
+        .chain(released)
+        .cloned()
+        .collect();
     all.sort_by(|a, b| (&a.authority, &a.name).cmp(&(&b.authority, &b.name)));
     all.dedup();
     let role = |a: Attribute| Role { name: source.patient.shown(&a), attributes: vec![a] };
@@ -153,6 +157,9 @@ fn compute(source: &Source, roles: &[Role], is_write: bool, is_all: bool) -> Mat
         in_order.filter(|s| is_all || named.contains(s)).map(|s| row(s, s)).collect();
     if !is_all {
         sections.push(row("all others", "default"));
+    }
+    if !is_write && source.bound.released().is_some() {
+        sections.push(row("research twins", Slot::FRAME.twin().name()));
     }
     let role = |r: &Role| RoleJson {
         name: r.name.clone(),

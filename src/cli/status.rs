@@ -90,6 +90,17 @@ fn tell(out: &mut Out, asked: &StatusJson) -> Result<(), super::report::Failure>
         let since = format_unix_s(since);
         out.line(format_args!("{point}: off-line since {since}: {}", printable(why)))?;
     }
+    if let Some(pinned) = &s.pinned {
+        let at = match pinned.at_unix_s {
+            0 => "the first round is not over".to_owned(),
+            at => format!("as of {}", format_unix_s(at)),
+        };
+        let failed = match pinned.failed {
+            0 => String::new(),
+            n => format!("; {n} could not be fetched"),
+        };
+        out.line(format_args!("{point}: {} files pinned, {at}{failed}", pinned.files))?;
+    }
     if let Some(why) = &s.refused_because {
         out.line(format_args!("{point}: the bucket refuses the oldest write: {}", printable(why)))?;
     }

@@ -28,6 +28,12 @@ fn day_number(year: i64, month: i64, day: i64) -> i64 {
     era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
 }
 
+/// Returns the first second of the year that a second lies in.
+pub(crate) fn year_start_unix_s(unix_s: i64) -> i64 {
+    let (year, _, _) = civil(unix_s.div_euclid(DAY_S));
+    day_number(year, 1, 1) * DAY_S
+}
+
 /// Writes a second as RFC 3339: `2027-02-03T04:05:06Z`.
 pub(crate) fn format_unix_s(unix_s: i64) -> String {
     let (year, month, day) = civil(unix_s.div_euclid(DAY_S));
@@ -58,6 +64,14 @@ pub(crate) fn end_of_day(text: &str) -> Result<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_year_begins_on_its_first_day() {
+        let start = |text: &str| format_unix_s(year_start_unix_s(end_of_day(text).unwrap()));
+        assert_eq!(start("2027-01-01"), "2027-01-01T00:00:00Z");
+        assert_eq!(start("2024-12-31"), "2024-01-01T00:00:00Z");
+        assert_eq!(start("1969-06-30"), "1969-01-01T00:00:00Z");
+    }
 
     #[test]
     fn every_day_of_four_centuries_comes_back() {

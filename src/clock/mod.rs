@@ -14,3 +14,9 @@ pub fn now_unix_ns() -> i64 {
 pub fn now_unix_s() -> i64 {
     now_unix_ns() / 1_000_000_000
 }
+
+/// Returns the beginning of the year that a time lies in, in UTC.
+pub fn year_of_unix_ns(unix_ns: i64) -> i64 {
+    const NS_PER_S: i64 = 1_000_000_000;
+    date::year_start_unix_s(unix_ns.div_euclid(NS_PER_S)).saturating_mul(NS_PER_S)
+}

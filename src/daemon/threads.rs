@@ -49,6 +49,38 @@ impl Drop for Tidier {
     }
 }
 
+/// How often what is pinned is fetched again.
+const PIN_INTERVAL: Duration = Duration::from_secs(300);
+
+/// Keeps what is pinned as new as the bucket has it, until it is dropped.
+pub(super) struct Pinner(Option<tokio::task::JoinHandle<()>>);
+
+impl Pinner {
+    pub(super) fn start(view: &Arc<View>, runtime: &Runtime) -> Self {
+        if !view.has_pins() {
+            return Self(None);
+        }
+        let view = Arc::clone(view);
+        Self(Some(runtime.spawn(async move {
+            loop {
+                match view.refresh_pins().await {
+                    Ok(done) => tracing::info!(files = done.files, failed = done.failed, "pinned"),
+                    Err(error) => tracing::warn!(%error, "what is pinned cannot be kept"),
+                }
+                tokio::time::sleep(PIN_INTERVAL).await;
+            }
+        })))
+    }
+}
+
+impl Drop for Pinner {
+    fn drop(&mut self) {
+        if let Some(task) = &self.0 {
+            task.abort();
+        }
+    }
+}
+
 /// Merges what was written here and elsewhere at once, until it is dropped.
 pub(super) struct Merger(tokio::task::JoinHandle<()>);
 

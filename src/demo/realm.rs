@@ -65,6 +65,8 @@ fn people(first_patient: &str) -> Vec<(&'static str, Vec<String>)> {
         ("psychiatrist", text(&["psychiatrist@north", "staff@north"])),
         ("pharmacist", text(&["pharmacist@pharmacy-board"])),
         ("billing", text(&["billing@st-mary"])),
+        ("researcher", text(&["researcher@ethics-board"])),
+        ("responder", text(&["responder@st-mary"])),
         ("sister", vec!["visitor@st-mary".to_owned(), format!("family@{first_patient}")]),
         ("patient", vec!["patient@st-mary".to_owned(), format!("owner@{first_patient}")]),
     ]

@@ -5,6 +5,7 @@ pub mod administrator;
 pub mod state;
 pub mod authority;
 pub mod policy;
+pub mod release;
 mod found;
 mod proof;
 mod chain;

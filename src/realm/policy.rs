@@ -16,6 +16,8 @@ use crate::key::policy::Policy;
 use crate::key::sign::{PublicKey, Signature};
 use crate::wire::{Reader, Writer};
 
+pub use super::release::{Emergency, EmergencyPart, Release, ResearchPart};
+
 const MAGIC: &[u8; 8] = b"CHARTFSP";
 const FORMAT: u16 = 1;
 pub(super) const DOMAIN: &str = "chartfs1 policy";
@@ -31,6 +33,8 @@ pub const FRAME: &str = "frame";
 pub const NAMES: &str = "names";
 /// The section of a directory that names its entries to researchers.
 pub const PSEUDONYMS: &str = "pseudonyms";
+/// The section of a directory that holds the key of its research project.
+pub const PROJECT: &str = "project";
 
 /// A policy as its author signs it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -140,6 +144,10 @@ pub struct PolicyDocument {
     /// The rights over single sections.
     #[serde(default, rename = "section")]
     pub sections: BTreeMap<String, SectionRights>,
+    /// What is released to a research project, de-identified.
+    pub research: Option<ResearchPart>,
+    /// What is opened for emergencies.
+    pub emergency: Option<EmergencyPart>,
 }
 
 /// Who may do what with the folder itself.
@@ -199,12 +207,14 @@ impl PolicyDocument {
             })
         };
         let default = rights("default", &self.default)?;
-        let sections: BTreeMap<String, BoundRights> = self
+        let mut sections: BTreeMap<String, BoundRights> = self
             .sections
             .iter()
             .map(|(name, r)| Ok((name.clone(), rights(name, r)?)))
             .collect::<Result<_>>()?;
-        let (list, add) = (folder("list", &self.folder.list)?, folder("add", &self.folder.add)?);
+        let mut list = folder("list", &self.folder.list)?;
+        let emergency = self.open_for_emergency(p, &mut list, &default, &mut sections)?;
+        let add = folder("add", &self.folder.add)?;
         let remove = folder("remove", &self.folder.remove)?;
         let manage = folder("manage", &self.folder.manage)?;
         let all = || sections.values().chain([&default]);
@@ -218,6 +228,16 @@ impl PolicyDocument {
             write: any_of("the names", [&add, &remove])?,
             announce: false,
         };
+        let released = self.research.as_ref();
+        let released = released.map(|r| {
+            let read = formula("research read", &r.read, p)?;
+            let of = |name: &str| match name {
+                FRAME => &frame,
+                other => sections.get(other).unwrap_or(&default),
+            };
+            Release::bind(r, &read, of, &names, &manage)
+        });
+        let released = released.transpose()?;
         Ok(BoundPolicy {
             hash,
             patient,
@@ -229,7 +249,31 @@ impl PolicyDocument {
             sections,
             frame,
             names,
+            released,
+            emergency,
         })
+    }
+}
+
+impl PolicyDocument {
+    /// Opens what an emergency summary is made of, and the names, for whoever reads the summary: it
+    /// is made of the sections themselves, so it is never older than they are.
+    fn open_for_emergency(
+        &self,
+        patient: Option<&AuthorityId>,
+        list: &mut Policy,
+        default: &BoundRights,
+        sections: &mut BTreeMap<String, BoundRights>,
+    ) -> Result<Option<Emergency>> {
+        let Some(part) = &self.emergency else { return Ok(None) };
+        let read = formula("emergency read", &part.read, patient)?;
+        for name in part.sections.iter().filter(|name| *name != FRAME) {
+            let rights = sections.entry(name.clone()).or_insert_with(|| default.clone());
+            rights.read = any_of(&format!("section {name} read"), [&rights.read, &read])?;
+        }
+        let listed = any_of("folder list", [&*list, &read])?;
+        let list = std::mem::replace(list, listed);
+        Ok(Some(Emergency { read, list }))
     }
 }
 
@@ -240,7 +284,10 @@ fn formula(what: &str, text: &str, patient: Option<&AuthorityId>) -> Result<Poli
     })
 }
 
-fn any_of<'a>(what: &str, policies: impl IntoIterator<Item = &'a Policy>) -> Result<Policy> {
+pub(super) fn any_of<'a>(
+    what: &str,
+    policies: impl IntoIterator<Item = &'a Policy>,
+) -> Result<Policy> {
     Policy::any_of(policies).map_err(|e| {
         Error::new(Kind::Usage, format!("the policy is over a limit: {what}"))
             .because(e.why().unwrap_or("too many clauses"))
@@ -277,6 +324,8 @@ pub struct BoundPolicy {
     sections: BTreeMap<String, BoundRights>,
     frame: BoundRights,
     names: BoundRights,
+    released: Option<Release>,
+    emergency: Option<Emergency>,
 }
 
 impl BoundPolicy {
@@ -284,7 +333,9 @@ impl BoundPolicy {
     pub fn authorities(&self) -> BTreeSet<&AuthorityId> {
         let folder = [&self.list, &self.add, &self.remove, &self.manage];
         let rights = [&self.default, &self.frame, &self.names].into_iter();
-        let sections = rights.chain(self.sections.values()).flat_map(|r| [&r.read, &r.write]);
+        let released = self.released.iter().flat_map(Release::rights);
+        let sections = rights.chain(self.sections.values()).chain(released);
+        let sections = sections.flat_map(|r| [&r.read, &r.write]);
         let policies = folder.into_iter().chain(sections);
         policies.flat_map(Policy::attributes).map(|a| &a.authority).collect()
     }
@@ -293,9 +344,23 @@ impl BoundPolicy {
     pub fn rights(&self, section: &str) -> &BoundRights {
         match section {
             FRAME => &self.frame,
-            NAMES | PSEUDONYMS => &self.names,
-            other => self.sections.get(other).unwrap_or(&self.default),
+            NAMES => &self.names,
+            other => match self.released.as_ref().and_then(|r| r.rights_over(other)) {
+                Some(rights) => rights,
+                None if matches!(other, PSEUDONYMS | PROJECT) => &self.names,
+                None => self.sections.get(other).unwrap_or(&self.default),
+            },
         }
+    }
+
+    /// Returns for whom the policy opens a summary in emergencies.
+    pub fn emergency(&self) -> Option<&Emergency> {
+        self.emergency.as_ref()
+    }
+
+    /// Returns what the policy releases to a research project.
+    pub fn released(&self) -> Option<&Release> {
+        self.released.as_ref()
     }
 
     /// Returns the sections that the policy names.

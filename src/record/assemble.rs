@@ -5,6 +5,7 @@ use super::head::{Head, Part, SlotEntry, THIS_COMMIT, seal_head};
 use super::open::Opened;
 use super::region::{Fresh, Kept, Layout, lay_out};
 use super::statement::{DOMAIN, Statement, StatementEntry};
+use super::twin::source_of;
 use super::{Record, Records};
 use crate::clock;
 use crate::error::Result;
@@ -166,7 +167,12 @@ pub(super) fn seal_extents(
             let mut extent =
                 layout.extents.get(&(*slot, b.part.number)).copied().unwrap_or_default();
             extent.region_used = if i == 0 && j == 0 { layout.used } else { 0 };
-            extent.mtime_unix_ns = touched_unix_ns.unwrap_or(opened.extent.mtime_unix_ns);
+            let mtime_unix_ns = touched_unix_ns.unwrap_or(opened.extent.mtime_unix_ns);
+            // Of when something was written, a twin tells the year.
+            extent.mtime_unix_ns = match source_of(*slot) {
+                Some(_) => clock::year_of_unix_ns(mtime_unix_ns),
+                None => mtime_unix_ns,
+            };
             b.part.extent = extent.seal(&opened.cipher);
         }
     }

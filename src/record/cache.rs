@@ -102,7 +102,8 @@ impl Record {
         let of_opened = |o: &Arc<Opened>| {
             size_of::<Opened>() + OPENED_BYTES + o.chunk_hashes.get().map_or(0, Vec::len)
         };
-        let table = if self.names.initialized() { TABLE_FACTOR * self.region.len() } else { 0 };
+        let is_decoded = self.names.initialized() || self.pseudonyms.initialized();
+        let table = if is_decoded { TABLE_FACTOR * self.region.len() } else { 0 };
         RECORD_BYTES
             + self.region.len()
             + parts.map(of_part).sum::<usize>()

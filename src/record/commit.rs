@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::assemble::{lay_out_parts, seal_extents};
+use super::directory::NAMES_SLOT;
 use super::external::BodySource;
 use super::format::Measure;
 use super::head::{PARTS_MAX, Part, UncheckedRecord, seal_head};
@@ -11,7 +12,8 @@ use super::meta::Extent;
 use super::open::{Opened, Sight};
 use super::proof::{prove_follows, vouching};
 use super::statement::Statement;
-use super::{Located, PolicyRef, Record, Records, profile_slots, section_name};
+use super::twin::source_of;
+use super::{DIRECTORY_PROFILE, Located, PolicyRef, Record, Records, section_name, slots_under};
 use crate::error::{Error, Kind, Result};
 use crate::realm::policy::BoundPolicy;
 use crate::store::{Condition, Put};
@@ -53,7 +55,7 @@ pub struct SlotWrite {
 impl SlotWrite {
     /// Writes a section as empty: a new record gets one for every section that its maker may
     /// write, so that a section's version does not tell whether it was filled.
-    fn empty(slot: u16) -> Self {
+    pub(super) fn empty(slot: u16) -> Self {
         let (body, measure) = (Body::Bytes(Vec::new()), Measure::default());
         Self { slot, body, measure, mtime_unix_ns: 0, append: false }
     }
@@ -195,12 +197,25 @@ impl Records {
         let is_blind = writes.iter().any(|w| w.append);
         let mut writes: BTreeMap<u16, SlotWrite> =
             writes.into_iter().map(|w| (w.slot, w)).collect();
+        let (project, key) = match plan.profile {
+            DIRECTORY_PROFILE => {
+                let changes_names = writes.contains_key(&NAMES_SLOT);
+                self.project_write(plan, &policy, changes_names).await?
+            }
+            _ => (None, None),
+        };
+        let deriver = self.deriver(plan, &policy, project, &writes).await?;
+        writes.extend(key.map(|w| (w.slot, w)));
         let mut built = Vec::new();
-        for slot in profile_slots(plan.profile)? {
+        for slot in slots_under(plan.profile, &policy)? {
+            if policy.released().is_some() && source_of(slot).is_some() {
+                continue;
+            }
             let write = writes.remove(&slot);
             let old = plan.base.filter(|b| b.head.profile == plan.profile);
             built.push((slot, self.build_slot(plan, &policy, old, slot, write).await?));
         }
+        self.build_twins(plan, &policy, &deriver, &mut built).await?;
         if let Some(slot) = writes.keys().next() {
             return Err(Error::new(
                 Kind::Internal,

@@ -24,6 +24,8 @@ pub use super::edit::Edit;
 pub const NAMES_SLOT: u16 = 1024;
 /// The slot of the names that researchers see.
 pub const PSEUDONYMS_SLOT: u16 = 1025;
+/// The slot of the key of the research project; only under a policy that releases something.
+pub const PROJECT_SLOT: u16 = 1026;
 /// The longest name, in bytes.
 pub const NAME_LEN_MAX_BYTES: usize = 255;
 /// The most entries of one leaf.
@@ -87,6 +89,12 @@ impl Inner {
     /// Makes a new inner table with a random key.
     pub fn new(shards: [Located; SHARDS]) -> Self {
         Self { key: hash::random(), shards }
+    }
+
+    /// Returns the table without the key, by which a guessed name could be tried.
+    #[must_use]
+    pub fn unkeyed(&self) -> Self {
+        Self { key: [0; 16], shards: self.shards }
     }
 
     /// Returns which shard a name is in.

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::marks::{Mark, SectionMark};
 use super::statement::Statement;
+use super::twin::is_derived;
 use super::{PolicyRef, RecordId};
 use crate::error::{Error, Kind, Result};
 use crate::key::capsule::SUITE;
@@ -56,7 +57,8 @@ pub struct Content {
     pub body: [u8; 32],
     /// Sealed metadata.
     pub meta: [u8; META_LEN],
-    /// SHA-256 of the content before; zero for the first.
+    /// SHA-256 of the content before; zero for the first. Of a twin, that of the content that it was
+    /// made of.
     pub previous: [u8; 32],
 }
 
@@ -155,7 +157,9 @@ impl Head {
     /// Returns what to remember of this version, which stands in the object of that hash.
     pub(super) fn mark(&self, object_hash: [u8; 32]) -> Mark {
         let parts = self.slots.iter().flat_map(|s| s.parts.iter().map(|p| (s.slot, p)));
-        let sections = parts.filter(|(_, p)| p.content.version > 0).map(|(slot, p)| SectionMark {
+        // What follows from another section cannot go back without it.
+        let parts = parts.filter(|(slot, p)| p.content.version > 0 && !is_derived(*slot));
+        let sections = parts.map(|(slot, p)| SectionMark {
             slot,
             part: p.number,
             version: p.content.version,

@@ -33,6 +33,8 @@ mod shards;
 mod history;
 mod overtaken;
 mod waiting;
+mod twin;
+mod project;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -47,7 +49,7 @@ use crate::error::{Error, Kind, Result};
 use crate::key::attribute::{AuthorityId, EpochAttribute};
 use crate::key::credential::{hex, unhex};
 use crate::key::keyring::Keyring;
-use crate::realm::policy::read_patient;
+use crate::realm::policy::{BoundPolicy, read_patient};
 use crate::realm::{Author, Realm, object_name};
 pub use crate::store::ObjectName;
 use crate::store::{Fetched, Version};
@@ -61,9 +63,10 @@ use proof::{Proof, Prover};
 use statement::Statement;
 
 pub use commit::{Body, Committed, SlotWrite};
-pub use names::{Found, Names, Remembered};
+pub use names::{Found, Names, Remembered, derived};
 pub use open::{Opened, Sight};
 pub use overtaken::Overtaken;
+pub use twin::Facet;
 
 /// The profile number of a directory.
 pub const DIRECTORY_PROFILE: u8 = 255;
@@ -147,11 +150,31 @@ pub fn section_name(slot: u16) -> &'static str {
     match slot {
         directory::NAMES_SLOT => crate::realm::policy::NAMES,
         directory::PSEUDONYMS_SLOT => crate::realm::policy::PSEUDONYMS,
+        directory::PROJECT_SLOT => crate::realm::policy::PROJECT,
         other => Slot(other).name(),
     }
 }
 
-/// Returns the slots that every record of a profile has.
+/// Returns the slots that every record of a profile has under a policy: those of the profile, and
+/// what exists for the research project that the policy releases something to.
+///
+/// # Errors
+/// `Unsupported` when the profile is unknown.
+pub fn slots_under(profile: u8, policy: &BoundPolicy) -> Result<Vec<u16>> {
+    let mut slots = profile_slots(profile)?;
+    match policy.released() {
+        Some(_) if profile == DIRECTORY_PROFILE => slots.push(directory::PROJECT_SLOT),
+        Some(release) => {
+            let twins = slots.iter().map(|s| Slot(*s)).filter(|s| release.has(s.name()));
+            let twins: Vec<u16> = twins.map(|s| s.twin().0).collect();
+            slots.extend(twins);
+        }
+        None => {}
+    }
+    Ok(slots)
+}
+
+/// Returns the slots that every record of a profile has under any policy.
 ///
 /// # Errors
 /// `Unsupported` when the profile is unknown.
@@ -189,6 +212,8 @@ pub struct Record {
     opened: Mutex<HashMap<(u16, u16), Arc<Opened>>>,
     /// The table of a directory, once it was decoded.
     names: tokio::sync::OnceCell<Arc<directory::Node>>,
+    /// The table of its pseudonymous names, once that was decoded.
+    pseudonyms: tokio::sync::OnceCell<Arc<directory::Node>>,
 }
 
 impl Record {
@@ -204,6 +229,7 @@ impl Record {
             etag,
             opened: Mutex::default(),
             names: tokio::sync::OnceCell::new(),
+            pseudonyms: tokio::sync::OnceCell::new(),
         }
     }
 
@@ -235,6 +261,7 @@ pub struct Records {
     tried: tried::Tried,
     /// When a table of a directory was kept last.
     tables_kept: Mutex<LruCache<RecordId, Instant>>,
+    projects: project::Projects,
 }
 
 /// The hash of the capsule that this user made for a clause, once there is one.
@@ -254,6 +281,7 @@ impl Records {
             own_capsules: Mutex::new(LruCache::new(OWN_CAPSULES_MAX)),
             tried: tried::Tried::default(),
             tables_kept: Mutex::new(LruCache::new(RECORDS_MAX)),
+            projects: project::Projects::default(),
         }
     }
 

@@ -9,15 +9,16 @@ use lru::LruCache;
 
 use super::commit::{Body, Committed, SlotWrite};
 use super::directory::{
-    Edit, Entry, NAMES_SLOT, Node, SPLIT_ABOVE, TABLE_LEN_MAX_BYTES, TRIE_DEPTH_MAX, Table,
+    Edit, Entry, NAMES_SLOT, Node, PSEUDONYMS_SLOT, SPLIT_ABOVE, TABLE_LEN_MAX_BYTES,
+    TRIE_DEPTH_MAX, Table,
 };
 use super::format::Measure;
 use super::open::Sight;
 use super::past::{KeptTable, Leaf, Stamp};
-use super::{DIRECTORY_PROFILE, Located, PolicyRef, Record, RecordId, Records};
+use super::{DIRECTORY_PROFILE, Facet, Located, PolicyRef, Record, RecordId, Records};
 use crate::clock;
 use crate::error::{Error, Kind, Result};
-use crate::realm::policy::NAMES;
+use crate::realm::policy::{NAMES, PSEUDONYMS};
 
 /// How often a change is made again on top of somebody else's.
 const TRIES_MAX: usize = 48;
@@ -62,6 +63,8 @@ pub(super) struct Folder {
     pub(super) record: Arc<Record>,
     pub(super) node: Arc<Node>,
     pub(super) policy: PolicyRef,
+    /// Which side of it the user sees.
+    pub(super) facet: Facet,
 }
 
 /// How a change of one leaf ended.
@@ -69,6 +72,11 @@ enum Changed {
     Done(Vec<Result<()>>),
     /// The leaf was split, or changed by somebody else.
     Moved,
+}
+
+/// Says that something is made of what others write.
+pub fn derived() -> Error {
+    Error::new(Kind::Denied, "what is shown here is derived and cannot be changed")
 }
 
 fn too_deep() -> Error {
@@ -84,7 +92,12 @@ impl Records {
     ) -> Result<Folder> {
         let record = self.load(located, policy, max_age).await?;
         let policy = self.in_force(&record, policy).await?;
-        match self.may_read(&policy, NAMES).await? {
+        let facet = self.facet(&policy).await?;
+        let section = match facet {
+            Facet::Identified | Facet::Emergency => NAMES,
+            Facet::Research => PSEUDONYMS,
+        };
+        match self.may_read(&policy, section).await? {
             Sight::Open => {}
             Sight::Closed => return Err(Error::new(Kind::Denied, "the folder is closed to you")),
             Sight::Expired => {
@@ -92,23 +105,35 @@ impl Records {
                     .because("the certificate behind your attribute has ended"));
             }
         }
-        let is_decoded = record.names.initialized();
-        let node = record.names.get_or_try_init(|| self.decode_names(&record)).await?.clone();
+        self.projects.note(&policy, located);
+        let (table, slot) = match facet {
+            Facet::Identified | Facet::Emergency => (&record.names, NAMES_SLOT),
+            Facet::Research => (&record.pseudonyms, PSEUDONYMS_SLOT),
+        };
+        let is_decoded = table.initialized();
+        let node = table.get_or_try_init(|| self.decode_table(&record, slot)).await?.clone();
         if !is_decoded {
             self.recount(record.located.record);
         }
-        Ok(Folder { record, node, policy })
+        Ok(Folder { record, node, policy, facet })
     }
 
     pub(super) async fn decode_names(&self, record: &Arc<Record>) -> Result<Arc<Node>> {
+        self.decode_table(record, NAMES_SLOT).await
+    }
+
+    async fn decode_table(&self, record: &Arc<Record>, slot: u16) -> Result<Arc<Node>> {
         if record.head.profile != DIRECTORY_PROFILE {
             return Err(Error::damaged("a directory's record is a file's"));
         }
-        let parts = self.open_slot(record, NAMES_SLOT).await?.ok_or_else(|| {
+        if !record.head.slots.iter().any(|s| s.slot == slot) {
+            return Ok(Arc::new(Node::Leaf(Leaf::default())));
+        }
+        let parts = self.open_slot(record, slot).await?.ok_or_else(|| {
             Error::new(Kind::Denied, "the folder is closed to you")
                 .because("its names are not wrapped for your attributes yet")
         })?;
-        let entry = record.head.slots.iter().find(|s| s.slot == NAMES_SLOT);
+        let entry = record.head.slots.iter().find(|s| s.slot == slot);
         let part = entry.and_then(|e| e.parts.last());
         let (Some(part), Some(opened)) = (part, parts.last()) else {
             return Err(Error::damaged("a directory has no names"));
@@ -183,6 +208,11 @@ impl Records {
     ) -> Result<Found> {
         let mut folder = self.folder(located, policy, max_age).await?;
         let policy = folder.policy.clone();
+        if folder.facet == Facet::Research && matches!(*folder.node, Node::Inner(_)) {
+            // Where a pseudonym stands hangs on the name that it stands for.
+            let names = self.names(located, &policy, max_age).await?;
+            return Ok(Found { entry: names.table.0.get(name).cloned(), policy });
+        }
         for _ in 0..TRIE_DEPTH_MAX {
             match &*folder.node {
                 Node::Leaf(leaf) => {
@@ -247,6 +277,7 @@ impl Records {
         located: Located,
         policy: &PolicyRef,
     ) -> Result<Arc<Record>> {
+        self.ensure_project(policy).await?;
         self.create(located, DIRECTORY_PROFILE, policy, Vec::new()).await
     }
 
@@ -265,6 +296,9 @@ impl Records {
         let mut max_age = Duration::MAX;
         for attempt in 0..TRIES_MAX {
             let folder = self.folder(located, policy, max_age).await?;
+            if folder.facet != Facet::Identified {
+                return Err(derived());
+            }
             let changed = match &*folder.node {
                 Node::Inner(inner) => {
                     let results = Box::pin(self.edit_shards(inner, &folder.policy, edits)).await;

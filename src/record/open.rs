@@ -105,13 +105,20 @@ impl Records {
         }
         let policy = &record.head.policies[usize::from(part.policy)];
         let bound = self.realm.policy(&policy.hash, policy.patient.as_ref()).await?;
-        let read = &bound.rights(section_name(slot)).read;
-        let Some((wrap, secret)) = self.clause_secret(read, part).await? else {
-            return Ok(None);
-        };
         let place = place_of(record, slot, part);
-        let data_key = wrap.open(&OuterKey::None, &secret, &place.to_bytes())?;
-        let cipher = SectionCipher::committed(&data_key, place, &part.content.commitment)?;
+        let commitment = &part.content.commitment;
+        let is_committed = |key: &DataKey| SectionCipher::committed(key, place, commitment).is_ok();
+        let by_source = self.key_by_source(record, &bound, slot, part).await?;
+        let data_key = if let Some(data_key) = by_source.filter(is_committed) {
+            data_key
+        } else {
+            let read = &bound.rights(section_name(slot)).read;
+            let Some((wrap, secret)) = self.clause_secret(read, part).await? else {
+                return Ok(None);
+            };
+            wrap.open(&OuterKey::None, &secret, &place.to_bytes())?
+        };
+        let cipher = SectionCipher::committed(&data_key, place, commitment)?;
         let meta = Meta::open(&cipher, &part.content.meta)?;
         if part.content.version == 0 && meta.body_len != 0 {
             return Err(Error::damaged("a section that was never written is not empty"));

@@ -12,9 +12,9 @@ use lru::LruCache;
 use super::head::{Head, Part, THIS_COMMIT, UncheckedRecord};
 use super::marks::{Mark, SectionMark};
 use super::statement::{DOMAIN, Statement};
+use super::twin::prove_twins;
 use super::{
-    DIRECTORY_PROFILE, Located, PolicyRef, RECORDS_MAX, Record, Records, profile_slots,
-    section_name,
+    DIRECTORY_PROFILE, Located, PolicyRef, RECORDS_MAX, Record, Records, section_name, slots_under,
 };
 use crate::error::{Error, Result};
 use crate::key::hash;
@@ -56,8 +56,10 @@ impl Prover {
         if !is_it {
             return Err(Error::damaged("a record stands under the name of another"));
         }
+        let named = &head.policies[0];
+        let policy = realm.policy(&named.hash, named.patient.as_ref()).await?;
         let slots: Vec<u16> = head.slots.iter().map(|s| s.slot).collect();
-        if slots != profile_slots(head.profile)? {
+        if slots != slots_under(head.profile, &policy)? {
             return Err(Error::damaged("a record does not have the slots of its profile"));
         }
         if hash::sha256(&[&unchecked.region]) != head.region_hash {
@@ -65,6 +67,7 @@ impl Prover {
         }
         let proof = self.prove_commit(realm, unchecked).await?;
         self.prove_sections(realm, unchecked).await?;
+        prove_twins(realm, unchecked, &policy).await?;
         Ok(proof)
     }
 

@@ -35,35 +35,45 @@ impl Records {
             }
         };
         let place = Place { realm, record: record.0, slot, part: number, version };
-        let data_key = DataKey::random();
-        let cipher = SectionCipher::new(&data_key, place);
         let previous = before
             .as_ref()
             .map_or([0; 32], |b| b.part.content.hash(&realm, record, slot, b.part.number));
-        let meta = Meta {
-            body_len: write.as_ref().map_or(0, |w| w.body.len()),
-            measure: write.as_ref().map_or_else(Default::default, |w| w.measure),
-        };
+        let write = write.unwrap_or_else(|| SlotWrite::empty(slot));
+        let mut built = self.seal_at(under, place, DataKey::random(), previous, write).await?;
+        built.old_extent = before.and_then(|b| b.old_extent);
+        Ok(built)
+    }
+
+    /// Seals a body at its place under a data key.
+    pub(super) async fn seal_at(
+        &self,
+        under: Under<'_>,
+        place: Place,
+        data_key: DataKey,
+        previous: [u8; 32],
+        write: SlotWrite,
+    ) -> Result<Built> {
+        let cipher = SectionCipher::new(&data_key, place);
+        let meta = Meta { body_len: write.body.len(), measure: write.measure };
         if meta.body_len > BODY_LEN_MAX_BYTES {
             return Err(Error::new(Kind::NoSpace, "the file is too long")
                 .because("a section holds at most 64 GiB"));
         }
-        let mtime_unix_ns = write.as_ref().map_or(0, |w| w.mtime_unix_ns);
-        let body = write.map_or(Body::Bytes(Vec::new()), |w| w.body);
-        let (root, flags, sealed) = self.seal_any_body(&cipher, body).await?;
+        let mtime_unix_ns = write.mtime_unix_ns;
+        let (root, flags, sealed) = self.seal_any_body(&cipher, write.body).await?;
         let content = Content {
-            version,
+            version: place.version,
             flags,
             commitment: *cipher.commitment(),
             body: root,
             meta: meta.seal(&cipher),
             previous,
         };
-        let read = &under.bound.rights(section_name(slot)).read;
+        let read = &under.bound.rights(section_name(place.slot)).read;
         let wraps = self.wrap(read, place, &data_key).await?;
         let extent = Extent { mtime_unix_ns, ..Extent::default() };
         let part = Part {
-            number,
+            number: place.part,
             content,
             statement: THIS_COMMIT,
             policy: 0,
@@ -76,7 +86,7 @@ impl Records {
             part,
             opened: Some(opened),
             sealed,
-            old_extent: before.and_then(|b| b.old_extent),
+            old_extent: None,
             policy: under.policy.clone(),
             vouched: None,
         })

@@ -2,10 +2,11 @@
 //! network, or without its bytes.
 //!
 //! Holds what the bucket holds, and is trusted as little: whoever reads proves it again. One file,
-//! bounded; the objects used longest ago go first. What a power cut takes is the last second, and a
+//! bounded; the objects used longest ago go first, except those that are pinned: they stay, over the
+//! bound too, until nobody asks for it any more. What a power cut takes is the last second, and a
 //! damaged file is begun anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Bound, Range};
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -22,6 +23,8 @@ use crate::wire::{Reader, Writer};
 const OBJECTS: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("objects");
 /// The same → (length in bytes, when it was used last).
 const USES: TableDefinition<'_, &str, (u64, u64)> = TableDefinition::new("uses");
+/// The same → nothing: what is pinned.
+const PINS: TableDefinition<'_, &str, ()> = TableDefinition::new("pins");
 
 /// How much is held in memory before it is written.
 const UNWRITTEN_MAX_BYTES: usize = 8 << 20;
@@ -94,10 +97,15 @@ struct State {
     clock: u64,
     unwritten: BTreeMap<Box<str>, Stored>,
     unwritten_bytes: usize,
+    /// What is not taken out.
+    pins: BTreeSet<Box<str>>,
+    /// What was used since pinning began.
+    pinning: Option<BTreeSet<Box<str>>>,
 }
 
 impl State {
     fn touch(&mut self, key: &str) {
+        self.collect(key);
         self.clock += 1;
         let clock = self.clock;
         if let Some(known) = self.uses.get_mut(key) {
@@ -106,7 +114,14 @@ impl State {
         }
     }
 
+    fn collect(&mut self, key: &str) {
+        if let Some(pinning) = &mut self.pinning {
+            pinning.insert(key.into());
+        }
+    }
+
     fn insert(&mut self, key: &str, stored: Stored) {
+        self.collect(key);
         self.clock += 1;
         let size_bytes = (stored.len() + key.len()) as u64;
         let used = Use { size_bytes, used: self.clock, is_written: false };
@@ -134,8 +149,12 @@ impl State {
         if self.total_bytes <= limit_bytes {
             return Vec::new();
         }
+        let is_pinned = |key: &str| {
+            self.pins.contains(key) || self.pinning.as_ref().is_some_and(|p| p.contains(key))
+        };
+        let unpinned = self.uses.iter().filter(|(key, _)| !is_pinned(key));
         let mut oldest: Vec<(u64, Box<str>)> =
-            self.uses.iter().map(|(key, u)| (u.used, key.clone())).collect();
+            unpinned.map(|(key, u)| (u.used, key.clone())).collect();
         oldest.sort_unstable();
         let mut gone = Vec::new();
         for (_, key) in oldest {
@@ -185,6 +204,7 @@ impl Cache {
         let write = file.begin_write().map_err(broken)?;
         write.open_table(OBJECTS).map_err(broken)?;
         write.open_table(USES).map_err(broken)?;
+        write.open_table(PINS).map_err(broken)?;
         write.commit().map_err(broken)?;
         let mut state = State::default();
         let read = file.begin_read().map_err(broken)?;
@@ -195,12 +215,53 @@ impl Cache {
             state.total_bytes += size_bytes;
             state.clock = state.clock.max(used);
         }
+        for row in read.open_table(PINS).map_err(broken)?.iter().map_err(broken)? {
+            state.pins.insert(row.map_err(broken)?.0.value().into());
+        }
         drop(read);
         Ok(Self { file, limit_bytes, state: Mutex::new(state) })
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Pins what is used from now on; what was pinned before stays so.
+    pub(super) fn begin_pinning(&self) {
+        self.lock().pinning.get_or_insert_default();
+    }
+
+    /// Ends what [`Self::begin_pinning`] began. What was used meanwhile is pinned, `instead` of what
+    /// was pinned before or beside it.
+    ///
+    /// # Errors
+    /// `Internal` when the file cannot be written.
+    pub(super) fn end_pinning(&self, instead: bool) -> Result<()> {
+        let pins = {
+            let mut state = self.lock();
+            let used = state.pinning.take().unwrap_or_default();
+            if instead {
+                state.pins = used;
+            } else {
+                state.pins.extend(used);
+            }
+            state.pins.clone()
+        };
+        let write = self.file.begin_write().map_err(broken)?;
+        write.delete_table(PINS).map_err(broken)?;
+        {
+            let mut table = write.open_table(PINS).map_err(broken)?;
+            for key in &pins {
+                table.insert(&**key, ()).map_err(broken)?;
+            }
+        }
+        write.commit().map_err(broken)
+    }
+
+    /// Returns how many objects are pinned.
+    #[cfg(test)]
+    fn pinned(&self) -> usize {
+        self.lock().pins.len()
     }
 
     /// Returns what is known of an object.
@@ -285,7 +346,13 @@ impl Cache {
     }
 
     fn keep(&self, key: &str, stored: Stored) {
-        if stored.len() > OBJECT_MAX_BYTES || stored.len() as u64 > self.limit_bytes / 4 {
+        let is_large = {
+            let state = self.lock();
+            let is_pinned = state.pinning.is_some() || state.pins.contains(key);
+            let limit = if is_pinned { u64::MAX } else { self.limit_bytes / 4 };
+            stored.len() > OBJECT_MAX_BYTES || stored.len() as u64 > limit
+        };
+        if is_large {
             self.lock().remove(key);
             return;
         }
@@ -414,6 +481,40 @@ mod tests {
         assert!(cache.get(&name("r/29")).is_some());
         cache.put(&name("r/huge"), &object(60_000, "x"));
         assert_eq!(cache.get(&name("r/huge")), None, "one object does not drive out all others");
+    }
+
+    #[test]
+    fn what_is_pinned_stays_over_the_bound_and_in_the_next_life_until_the_pin_falls() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("cache");
+        let fill = |cache: &Cache| {
+            for i in 0..30 {
+                cache.put(&name(&format!("r/{i}")), &object(5_000, "x"));
+                cache.write(false).unwrap();
+            }
+        };
+        {
+            let cache = Cache::open(&path, 50_000).unwrap();
+            cache.begin_pinning();
+            for i in 0..15 {
+                cache.put(&name(&format!("pinned/{i}")), &object(5_000, "x"));
+            }
+            cache.write(true).unwrap();
+            cache.end_pinning(true).unwrap();
+            fill(&cache);
+        }
+        let cache = Cache::open(&path, 50_000).unwrap();
+        assert_eq!(cache.pinned(), 15);
+        fill(&cache);
+        let there = |i: u32| cache.get(&name(&format!("pinned/{i}"))).is_some();
+        assert!((0..15).all(there));
+        cache.begin_pinning();
+        assert!(there(3));
+        cache.end_pinning(true).unwrap();
+        fill(&cache);
+        assert!(there(3) && (0..15).filter(|i| there(*i)).count() < 9);
+        cache.end_pinning(true).unwrap();
+        assert_eq!(cache.pinned(), 0);
     }
 
     #[test]

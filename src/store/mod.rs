@@ -130,6 +130,22 @@ impl Bucket {
         self.cache.is_some()
     }
 
+    /// Keeps what is used from now on in the cache, until [`Self::end_pinning`] says for how long.
+    pub fn begin_pinning(&self) {
+        if let Some(cache) = &self.cache {
+            cache.begin_pinning();
+        }
+    }
+
+    /// Pins what was used since [`Self::begin_pinning`], `instead` of what was pinned before or
+    /// beside it: it is not taken out of the cache to make room.
+    ///
+    /// # Errors
+    /// `Internal` when the file cannot be written.
+    pub fn end_pinning(&self, instead: bool) -> Result<()> {
+        self.cache.as_ref().map_or(Ok(()), |cache| cache.end_pinning(instead))
+    }
+
     /// Writes what the cache holds in memory to its file; `is_durable` waits for the disk.
     ///
     /// # Errors

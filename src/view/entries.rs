@@ -5,7 +5,7 @@ use super::node::{Node, Spot, Stands};
 use super::{Attr, Ino, Invalidation, View, locked};
 use crate::error::{Error, Kind, Result};
 use crate::record::directory::{Entry, check_name};
-use crate::record::{DIRECTORY_PROFILE, Located, PolicyRef, RecordId, Sight};
+use crate::record::{DIRECTORY_PROFILE, Facet, Located, PolicyRef, RecordId, Sight};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -80,6 +80,9 @@ impl View {
     /// Says whether the policy lets the user take names out of a folder.
     pub(super) async fn may_remove(&self, folder: &Node) -> Result<Sight> {
         let (_, policy) = place_of(folder)?;
+        if self.records.facet(&policy).await? != Facet::Identified {
+            return Ok(Sight::Closed);
+        }
         let bound = self.records.realm().policy(&policy.hash, policy.patient.as_ref()).await?;
         Ok(self.records.sight(&bound.remove))
     }

@@ -76,6 +76,9 @@ impl View {
     /// does not lead to the newer one.
     pub async fn history(&self, ino: Ino) -> Result<History> {
         let node = self.node(ino)?;
+        if let Ok(policy) = self.policy_of(ino) {
+            self.check_identified(&policy).await?;
+        }
         match node.stands() {
             Stands::Directory { .. } => {
                 let (located, policy) = place_of(&node)?;
@@ -158,6 +161,7 @@ impl View {
         // What was removed was judged by the policy that is in force now.
         self.entry(&folder, b"", Duration::ZERO).await?;
         let (located, policy) = place_of(&folder)?;
+        self.check_identified(&policy).await?;
         let mut shown = Vec::new();
         for r in self.records.removed_names(located, &policy).await? {
             let in_force = r.entry.policy.as_ref().unwrap_or(&policy);

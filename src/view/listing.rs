@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use super::folder::{Overlay, place_of};
 use super::node::{Node, Spot, Stands};
+use super::sight::shown_time;
 use super::{Attr, DirEntry, Handle, Ino, NodeKind, Time, View, locked};
 use crate::error::{Error, Kind, Result};
 use crate::record::Remembered;
 use crate::record::directory::{Entry, NAMES_SLOT, Table, check_name};
-use crate::record::{Located, PolicyRef, RecordId, Sight};
+use crate::record::{Facet, Located, PolicyRef, RecordId, Sight};
 use futures::StreamExt;
 
 /// How many heads are fetched at once for a listing.
@@ -203,6 +204,9 @@ impl View {
         max_age: Duration,
     ) -> Result<i64> {
         let record = self.records.load(located, policy, max_age).await?;
+        if self.records.facet(policy).await? == Facet::Research {
+            return Ok(shown_time(Facet::Research, record.statement.time_unix_ns));
+        }
         let names = self.records.open_slot(&record, NAMES_SLOT).await?.unwrap_or_default();
         let changed = names.iter().map(|p| p.extent.mtime_unix_ns).max().filter(|t| *t != 0);
         // A new folder was never written: its time is when it was made.

@@ -36,6 +36,7 @@ mod restore;
 mod rejected;
 mod overtaken;
 mod status;
+mod pin;
 mod path;
 
 use std::collections::HashMap;
@@ -54,6 +55,7 @@ use node::{Node, Stands, Tree};
 
 pub use history::{History, PastVersion, RemovedName};
 pub use path::Saved;
+pub use pin::Pinned;
 pub use policy::Rewrapped;
 pub use rejected::{RejectedText, RejectedTexts, TEXTS_LEN_MAX_BYTES, TEXTS_MAX};
 pub use status::Status;
@@ -244,6 +246,8 @@ pub struct View {
     rejected: OnceLock<Arc<RejectedTexts>>,
     /// Where moves are noted that take two commits.
     moves: OnceLock<Arc<Moves>>,
+    /// What stays readable without the bucket.
+    pins: OnceLock<pin::Pins>,
     tree: Mutex<Tree>,
     files: Mutex<HashMap<Handle, Arc<OpenFile>>>,
     folders: Mutex<HashMap<Handle, Arc<OpenFolder>>>,
@@ -281,6 +285,7 @@ impl View {
             unchecked: Mutex::default(),
             rejected: OnceLock::new(),
             moves: OnceLock::new(),
+            pins: OnceLock::new(),
             tree: Mutex::new(Tree::new(Node::root(Stands::Directory { located, policy }))),
             files: Mutex::default(),
             folders: Mutex::default(),

@@ -159,6 +159,7 @@ impl View {
 
     pub(super) async fn check_add(&self, folder: &Node) -> Result<()> {
         let (_, policy) = place_of(folder)?;
+        self.check_identified(&policy).await?;
         let bound = self.records.realm().policy(&policy.hash, policy.patient.as_ref()).await?;
         match self.records.sight(&bound.add) {
             Sight::Open => Ok(()),

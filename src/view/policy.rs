@@ -95,6 +95,7 @@ impl View {
         };
         let hash = realm.put_policy(&statement, |domain, m| keyring.sign(domain, m)).await?;
         let new = PolicyRef { hash, patient: old.patient.clone() };
+        self.records.begin_project(&old, &new).await?;
         for part in self.records.records_of(located, &old).await? {
             self.rewrap_record(part, &old, &new).await?;
         }

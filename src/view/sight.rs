@@ -10,13 +10,15 @@ use bytes::Bytes;
 use super::folder::place_of;
 use super::node::{Node, Spot, Stands};
 use super::{View, locked};
+use crate::clock::year_of_unix_ns;
 use crate::error::{Error, Kind, Result};
 use crate::record::format::{
-    FormatId, SectionText, Sections, Slot, announce, announced_len, join, slots_of,
+    FormatId, SectionText, Sections, Slot, announce, announced_len, join, patient_summary, slots_of,
 };
 use crate::record::head::Part;
 use crate::record::{
-    DIRECTORY_PROFILE, Located, Opened, PolicyRef, Record, Sight, format_of, section_name,
+    DIRECTORY_PROFILE, Facet, Located, Opened, PolicyRef, Record, Sight, derived, format_of,
+    section_name,
 };
 
 /// The sections of a record that are open to the user.
@@ -30,6 +32,8 @@ pub(super) struct Seen {
     pub(super) hides: bool,
     /// Sections closed to the user that the policy announces, filled or not.
     pub(super) announced: Vec<Slot>,
+    /// Which side of the record the open sections are.
+    pub(super) facet: Facet,
 }
 
 /// The text of a view, and what it was made of.
@@ -44,22 +48,30 @@ pub(super) struct Rendered {
 impl Seen {
     /// Returns the exact size of the view; `None` when only its text tells.
     fn measured_len(&self) -> Option<u64> {
+        if self.is_summary() {
+            return None;
+        }
         let measures = self.open.iter().flat_map(|(slot, parts)| {
             parts.iter().map(|p| {
                 let mut measure = p.meta.measure;
                 if self.format == FormatId::Opaque {
                     measure.text_len = p.meta.body_len;
                 }
-                (*slot, measure)
+                (section_of(*slot), measure)
             })
         });
         announced_len(self.format, &measures.collect::<Vec<_>>(), &self.announced)
     }
 
+    /// Says whether a summary is made of what is seen.
+    fn is_summary(&self) -> bool {
+        self.facet == Facet::Emergency && self.format == FormatId::FhirJson
+    }
+
     /// Returns when a section that the user sees was last changed.
     pub(super) fn mtime_unix_ns(&self) -> i64 {
         let times = self.open.iter().flat_map(|(_, parts)| parts.iter());
-        times.map(|p| p.extent.mtime_unix_ns).max().unwrap_or(0)
+        shown_time(self.facet, times.map(|p| p.extent.mtime_unix_ns).max().unwrap_or(0))
     }
 
     /// Returns the version of the record which the newest change of what the user sees has made.
@@ -75,6 +87,25 @@ impl Seen {
         let parts = parts_of(&self.record, *slot);
         let (part, opened) = (parts.first()?, opened.first()?);
         (parts.len() == 1 && part.content.is_external()).then_some((part, opened))
+    }
+}
+
+/// Returns the section that a slot of the head says something of: a twin stands for its source.
+fn section_of(slot: Slot) -> Slot {
+    slot.source().unwrap_or(slot)
+}
+
+/// Returns a record's identifier in the form of a UUID.
+fn uuid_of(record: &Record) -> String {
+    let hex = record.located.record.to_string();
+    [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
+}
+
+/// Returns the time to be shown of something that was changed then.
+pub(super) fn shown_time(facet: Facet, unix_ns: i64) -> i64 {
+    match facet {
+        Facet::Identified | Facet::Emergency => unix_ns,
+        Facet::Research => year_of_unix_ns(unix_ns),
     }
 }
 
@@ -160,9 +191,13 @@ impl View {
     pub(super) async fn sight_of(&self, record: Arc<Record>, policy: &PolicyRef) -> Result<Seen> {
         let format = format_of(record.head.profile)?;
         let bound = self.records.realm().policy(&policy.hash, policy.patient.as_ref()).await?;
+        let facet = self.records.facet(policy).await?;
         let (mut open, mut announced) = (Vec::new(), Vec::new());
         let (mut hides, mut expired) = (false, false);
         for entry in &record.head.slots {
+            if Slot(entry.slot).source().is_some() != (facet == Facet::Research) {
+                continue;
+            }
             let sight = self.records.may_read(policy, section_name(entry.slot)).await?;
             let parts = match sight {
                 Sight::Open => self.records.open_slot(&record, entry.slot).await?,
@@ -182,7 +217,8 @@ impl View {
                 .because("the certificates behind your attributes have ended")
                 .hint("ask the authority to issue them again: chartfs credential list"));
         }
-        Ok(Seen { record, policy: policy.clone(), format, open, hides, announced })
+        let policy = policy.clone();
+        Ok(Seen { record, policy, format, open, hides, announced, facet })
     }
 
     /// Opens the bodies of what the user sees and joins them to the text of the view.
@@ -191,7 +227,7 @@ impl View {
         for (slot, opened) in &seen.open {
             let mut text = SectionText::default();
             for (part, opened) in parts_of(&seen.record, *slot).iter().zip(opened) {
-                let body = self.body(&seen.record, part, opened).await?;
+                let body = self.records.body_of(&seen.record, part, opened).await?;
                 if !body.is_empty() {
                     text.items.extend(SectionText::decode(seen.format, &body)?.items);
                 }
@@ -200,11 +236,16 @@ impl View {
                 text.items.sort_by(|a, b| (a.container, &a.rank).cmp(&(b.container, &b.rank)));
             }
             if !text.is_empty() {
-                base.insert(*slot, text);
+                base.insert(section_of(*slot), text);
             }
         }
         announce(seen.format, &mut base, &seen.announced);
-        let bytes = Bytes::from(join(seen.format, &base));
+        let mut bytes = Bytes::from(join(seen.format, &base));
+        if seen.is_summary() {
+            let id = uuid_of(&seen.record);
+            let time_unix_s = seen.mtime_unix_ns().div_euclid(1_000_000_000);
+            bytes = patient_summary(&bytes, &id, time_unix_s).map_or(bytes, Bytes::from);
+        }
         if seen.measured_len().is_some_and(|len| len != bytes.len() as u64) {
             return Err(Error::damaged("a view has another size than its sections say"));
         }
@@ -220,19 +261,14 @@ impl View {
         }
     }
 
-    async fn body(&self, record: &Record, part: &Part, opened: &Opened) -> Result<Vec<u8>> {
-        if part.content.is_external() {
-            self.records.read_external(part, opened, 0..opened.meta.body_len).await
-        } else {
-            self.records.inline_body(record, part, opened)
-        }
-    }
-
     /// Says whether the policy lets the user read or write anything of a file: others do not see
     /// its name. Only the policy decides, never what the file holds.
     pub(super) async fn is_listed(&self, profile: u8, policy: &PolicyRef) -> Result<bool> {
         if profile == DIRECTORY_PROFILE {
             return self.is_folder_listed(policy).await;
+        }
+        if self.records.facet(policy).await? == Facet::Research {
+            return self.is_released(profile, policy).await;
         }
         for slot in slots_of(format_of(profile)?) {
             let (read, write) = self.sights(policy, *slot).await?;
@@ -243,10 +279,28 @@ impl View {
         Ok(false)
     }
 
+    /// Says whether the policy releases anything of a file to a project.
+    async fn is_released(&self, profile: u8, policy: &PolicyRef) -> Result<bool> {
+        let bound = self.records.realm().policy(&policy.hash, policy.patient.as_ref()).await?;
+        let format = format_of(profile)?;
+        let mut slots = slots_of(format).iter().filter(|slot| **slot != Slot::FRAME);
+        let has = |slot: &Slot| bound.released().is_some_and(|release| release.has(slot.name()));
+        Ok(format != FormatId::Opaque && slots.any(has))
+    }
+
     async fn is_folder_listed(&self, policy: &PolicyRef) -> Result<bool> {
         let bound = self.records.realm().policy(&policy.hash, policy.patient.as_ref()).await?;
-        let rights = [&bound.list, &bound.add, &bound.manage];
+        let released = bound.released().map(|release| &release.read);
+        let rights = [&bound.list, &bound.add, &bound.manage].into_iter().chain(released);
         Ok(rights.into_iter().any(|p| self.records.sight(p) != Sight::Closed))
+    }
+
+    /// Refuses what changes something: a de-identified text, and a summary, are derived and never written.
+    pub(super) async fn check_identified(&self, policy: &PolicyRef) -> Result<()> {
+        match self.records.facet(policy).await? {
+            Facet::Identified => Ok(()),
+            Facet::Research | Facet::Emergency => Err(derived()),
+        }
     }
 
     /// Returns what the policy says of reading and writing a section.
@@ -260,6 +314,9 @@ impl View {
 
     /// Says whether the user may read and write every section of a format.
     pub(super) async fn commands(&self, policy: &PolicyRef, format: FormatId) -> Result<bool> {
+        if self.records.facet(policy).await? != Facet::Identified {
+            return Ok(false);
+        }
         for slot in slots_of(format) {
             if self.sights(policy, *slot).await? != (Sight::Open, Sight::Open) {
                 return Ok(false);
@@ -275,6 +332,9 @@ impl View {
         format: FormatId,
     ) -> Result<Sight> {
         let mut best = Sight::Closed;
+        if self.records.facet(policy).await? != Facet::Identified {
+            return Ok(best);
+        }
         for slot in slots_of(format) {
             match self.sights(policy, *slot).await?.1 {
                 Sight::Open => return Ok(Sight::Open),

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::View;
+use super::pin::{Pinned, Pins};
 
 /// How a drive does, as the attribute `user.chartfs.status` of its root says it in JSON.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
@@ -29,6 +30,9 @@ pub struct Status {
     pub refused_because: Option<String>,
     /// The file in which writes wait.
     pub journal: Option<String>,
+    /// What stays readable without the bucket, when something is pinned.
+    #[serde(default)]
+    pub pinned: Option<Pinned>,
 }
 
 impl View {
@@ -49,6 +53,7 @@ impl View {
             conflicts: pending.conflicts,
             refused_because: pending.refused,
             journal: bucket.journal_path().map(|path| path.display().to_string()),
+            pinned: self.pins.get().map(Pins::done),
         }
     }
 }

@@ -4,13 +4,13 @@
 use std::time::Duration;
 
 use super::folder::place_of;
-use super::node::{Spot, Stands};
+use super::node::{Node, Spot, Stands};
 use super::sight::{Seen, parts_of};
 use super::{Ino, View};
 use crate::error::{Error, Kind, Result};
 use crate::key::credential::hex;
 use crate::record::past::Conflict;
-use crate::record::{Located, PolicyRef, section_name};
+use crate::record::{Facet, Located, PolicyRef, section_name};
 
 const PREFIX: &str = "user.chartfs.";
 const ATTRIBUTES: &str = "user.chartfs.attributes";
@@ -33,6 +33,10 @@ impl View {
     pub async fn xattr_names(&self, ino: Ino) -> Result<Vec<Vec<u8>>> {
         let node = self.node(ino)?;
         let names: Vec<String> = match node.stands() {
+            Stands::Directory { .. } if self.is_deidentified(&node).await? => Vec::new(),
+            Stands::Record { .. } if self.is_deidentified(&node).await? => {
+                vec![SECTIONS.to_owned()]
+            }
             Stands::Directory { policy, .. } => {
                 let patient = policy.patient.map(|_| PATIENT.to_owned());
                 patient.into_iter().chain([POLICY.to_owned()]).collect()
@@ -74,6 +78,9 @@ impl View {
                 Error::new(Kind::Internal, "the status cannot be written").because(e)
             });
         }
+        if name != SECTIONS && self.is_deidentified(&node).await? {
+            return Ok(None);
+        }
         let value = match node.stands() {
             Stands::Directory { policy, .. } => match name {
                 POLICY => Some(hex(&policy.hash)),
@@ -90,6 +97,17 @@ impl View {
             Stands::Fresh | Stands::Local | Stands::Removed => None,
         };
         Ok(value.map(String::into_bytes))
+    }
+
+    /// Says whether a file or folder is shown de-identified: who wrote it, how often, and whose it
+    /// is are not told then.
+    async fn is_deidentified(&self, node: &Node) -> Result<bool> {
+        match node.stands() {
+            Stands::Directory { policy, .. } | Stands::Record { policy, .. } => {
+                Ok(self.records.facet(&policy).await? == Facet::Research)
+            }
+            Stands::Fresh | Stands::Local | Stands::Removed => Ok(false),
+        }
     }
 
     /// Says of what a file is a copy that was made in a conflict.

@@ -22,7 +22,11 @@ use super::small::{FHIR, OPAQUE, Small, put, read_slot, refused, write};
 
 /// Makes the next version of a record with a client that checks nothing: `edit` changes the head
 /// and the parts that the new statement vouches for are those that name it.
-fn forge(object: &Bytes, who: &Keyring, edit: impl FnOnce(&mut Head, &mut Statement)) -> Bytes {
+pub(crate) fn forge(
+    object: &Bytes,
+    who: &Keyring,
+    edit: impl FnOnce(&mut Head, &mut Statement),
+) -> Bytes {
     let old = UncheckedRecord::parse(object).unwrap();
     forge_over(old.head, old.statement, &old.region, old.object_hash, who, edit)
 }
@@ -72,14 +76,14 @@ fn forge_over(
     w.into_bytes().into()
 }
 
-fn slot_of(head: &mut Head, slot: Slot) -> &mut Part {
+pub(crate) fn slot_of(head: &mut Head, slot: Slot) -> &mut Part {
     let entry = head.slots.iter_mut().find(|s| s.slot == slot.0).unwrap();
     &mut entry.parts[0]
 }
 
 /// Seals something in the place of a part under a key of one's own; nobody can unwrap it, but
 /// proving comes first.
-fn counterfeit(head: &mut Head, slot: Slot, version: u64, body_len: u64) {
+pub(crate) fn counterfeit(head: &mut Head, slot: Slot, version: u64, body_len: u64) {
     let (realm, record) = (head.realm, head.record.0);
     let part = slot_of(head, slot);
     let place = Place { realm, record, slot: slot.0, part: part.number, version };
@@ -93,7 +97,7 @@ fn counterfeit(head: &mut Head, slot: Slot, version: u64, body_len: u64) {
 }
 
 /// Puts a forged next version and returns what a fresh reader says to it.
-async fn load_forged(
+pub(crate) async fn load_forged(
     small: &Small,
     at: Located,
     who: &str,

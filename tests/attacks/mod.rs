@@ -6,3 +6,4 @@ mod insider;
 mod limits;
 mod parsers;
 mod small;
+mod twins;

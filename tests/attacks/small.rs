@@ -76,7 +76,12 @@ pub(crate) async fn bucket_of(snapshot: &Snapshot) -> Bucket {
 
 impl Small {
     pub(crate) async fn new() -> Self {
-        let realm = TestRealm::found(Bucket::memory()).await;
+        Self::under(crate::support::POLICY).await
+    }
+
+    /// The same under another policy.
+    pub(crate) async fn under(policy: &str) -> Self {
+        let realm = TestRealm::found_with(Bucket::memory(), policy).await;
         let mut credentials = BTreeMap::new();
         for (user, attributes) in crate::support::USERS {
             credentials.insert(user, realm.credential(user, attributes).await.to_bytes().to_vec());

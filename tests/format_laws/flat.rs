@@ -1,6 +1,7 @@
 //! Plain texts by their names: Markdown, TOML, YAML, tables.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use chartfs::error::Kind;
 use chartfs::record::format::{
@@ -44,27 +45,31 @@ const MAPPING: &str = "# who\nname: Q\nlabs:\n- code: \"a: b\"  # c\n  value: |\
 
 const TABLES: &str = "# who\nname = \"Q\"\nssn = 7\nblood.pressure = 1\n\n# taken at 8\n[labs]\nx = \"\"\"\n[no]\n\"\"\"\n# in\ny = 1\n[[medications]]\nname = \"zidovudine\"\n[[medications]]\nname = \"aspirin\"\n[medications.dose]\nmg = 3\n\n# bye\n";
 
-fn cut(name: &str, text: &str) -> (FormatId, Sections) {
+pub(crate) fn cut(name: &str, text: &str) -> (FormatId, Sections) {
     take_apart(text.as_bytes(), name, &Rules::builtin())
 }
 
-fn only(slots: &[Slot]) -> BTreeSet<Slot> {
+pub(crate) fn only(slots: &[Slot]) -> BTreeSet<Slot> {
     slots.iter().copied().chain([Slot::FRAME]).collect()
 }
 
-fn shown(format: FormatId, sections: &Sections, visible: &BTreeSet<Slot>) -> String {
+pub(crate) fn shown(format: FormatId, sections: &Sections, visible: &BTreeSet<Slot>) -> String {
     String::from_utf8(join(format, &pick(sections, visible))).unwrap()
 }
 
-/// Saves an edit of a view into the sections; says whether all of it stayed in the view.
-fn save(
+/// Saves an edit of a view into the sections, with a seed of its own; says whether all of it stayed in the view.
+pub(crate) fn save(
     format: FormatId,
     sections: &mut Sections,
     visible: &BTreeSet<Slot>,
     edited: &str,
 ) -> Result<bool, Kind> {
+    static SAVES: AtomicU64 = AtomicU64::new(1);
     let base = pick(sections, visible);
-    let merged = merge(format, &base, visible, edited.as_bytes(), &Rules::builtin());
+    let mut seed = [0; 32];
+    seed[..8].copy_from_slice(&SAVES.fetch_add(1, Ordering::Relaxed).to_le_bytes());
+    let rules = Rules::builtin().with_seed(seed);
+    let merged = merge(format, &base, visible, edited.as_bytes(), &rules);
     let merged = merged.map_err(|e| e.kind())?;
     assert!(merged.changed.keys().all(|slot| visible.contains(slot)));
     assert!(merged.appended.keys().all(|slot| !visible.contains(slot)));
@@ -75,7 +80,7 @@ fn save(
 
 /// The laws for one file: kept whole, every view can be saved, its size is known, it is cut as the
 /// whole is.
-fn check(name: &str, text: &str, mask: u64) -> FormatId {
+pub(crate) fn check(name: &str, text: &str, mask: u64) -> FormatId {
     let (format, sections) = cut(name, text);
     assert_eq!(String::from_utf8(join(format, &sections)).unwrap(), text);
     assert_eq!(size(format, &sections), text.len() as u64);
@@ -122,7 +127,7 @@ fn edit(view: &str, lines: &[&str], dice: &mut Dice) -> String {
 
 /// Whatever is saved through whichever view: it is read back, what is hidden stays, and everybody
 /// can save again.
-fn check_edits(name: &str, text: &str, lines: &[&str], dice: &mut Dice) -> usize {
+pub(crate) fn check_edits(name: &str, text: &str, lines: &[&str], dice: &mut Dice) -> usize {
     let (format, mut sections) = cut(name, text);
     let mut saved = 0;
     for _ in 0..6 {

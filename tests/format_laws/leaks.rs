@@ -12,7 +12,7 @@ use crate::record::cut;
 
 /// Codes of the sample bundles that tell something sensitive, taken from the files by eye and not
 /// from the list that the program uses.
-const CODES: [&str; 41] = [
+pub(crate) const CODES: [&str; 41] = [
     "55277-8",
     "28245-9",
     "76690-7",
@@ -57,7 +57,7 @@ const CODES: [&str; 41] = [
 ];
 
 /// Parts of display texts that tell something sensitive, by eye from the samples.
-const WORDS: [&str; 26] = [
+pub(crate) const WORDS: [&str; 26] = [
     "human immunodeficiency",
     "hiv status",
     "alcoholism",

@@ -7,6 +7,8 @@ mod announced;
 mod arbitrary;
 mod cda;
 mod cda_check;
+mod collector;
+mod csv;
 mod dicom;
 mod dicom_oracle;
 mod dicom_tools;
@@ -16,7 +18,9 @@ mod hl7;
 mod leaks;
 mod mutated;
 mod ndjson;
+mod readers;
 mod record;
+mod safe_harbor;
 mod saves;
 
 use chartfs::demo::patients::patient;

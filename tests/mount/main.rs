@@ -13,6 +13,7 @@ mod ending;
 mod programs;
 mod model;
 mod people;
+mod research;
 mod saving;
 mod stations;
 mod views;

@@ -365,6 +365,15 @@ const POLICY_DESCRIPTION: &[&str] = &[
      announce = true asks for a marker. A FHIR bundle then has the label REDACTED in its meta, or \
      an entry that says so where the reader sees a meta of the bundle; it is shown to everybody to \
      whom the section is closed, filled or not, and no save stores it. Other formats have none.",
+    "[research] releases sections to a project: whoever satisfies its read formula, and does not see \
+     the folder's names, sees de-identified twins of the named sections, read-only, in folders and \
+     files with pseudonyms for names and years for times. Twins are made by whoever writes their \
+     sections; of what was written before the policy released it, by the next who may write it or \
+     set the policy. One patient has one pseudonym in one project. A file in a format that cannot be \
+     de-identified is empty.",
+    "[emergency] opens sections to whoever satisfies its read formula. Who does not see the folder's \
+     names otherwise reads every FHIR file as an International Patient Summary, read-only, made of \
+     those sections when it is read. chartfs mount --pin keeps it readable off-line.",
 ];
 
 const POLICY_RIGHTS: &[(&str, &str)] = &[
@@ -374,6 +383,15 @@ const POLICY_RIGHTS: &[(&str, &str)] = &[
     ("[folder] manage", "Set another policy on it."),
     ("[default] read, write, announce", "The rights over every section that is not named."),
     ("[section.NAME] read, write, announce", "The rights over one section."),
+    ("[research] project", "What the project is called: small letters, digits and hyphens."),
+    ("[research] sections", "The sections of which twins are released."),
+    ("[research] read", "Who reads the twins."),
+    ("[emergency] read", "Who reads the summary, and the names of the folder."),
+    (
+        "[emergency] sections",
+        "What the summary is made of; when it is not said, demographics, allergies, medications, \
+         problems, immunizations, labs, procedures, devices, directives and directory.",
+    ),
 ];
 
 const POLICY_FORMULAS: &[(&str, &str)] = &[

@@ -51,6 +51,9 @@ pub(super) struct MountArgs {
     /// How many MiB of sealed objects are kept on this disk; 0 for none
     #[arg(long, value_name = "MIB")]
     cache_mib: Option<u64>,
+    /// Keep what the credential opens below this folder of the drive readable without the bucket
+    #[arg(long, value_name = "PATH")]
+    pin: Vec<String>,
     /// Where log lines go in the background instead of mount.log in the folder of state
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
@@ -66,6 +69,7 @@ struct Plan {
     options: MountOptions,
     attr_ttl: Duration,
     workstation: Workstation,
+    pins: Vec<String>,
 }
 
 pub(super) fn run(args: &mut MountArgs, session: &Session) -> Outcome {
@@ -112,9 +116,15 @@ fn plan(args: &mut MountArgs, session: &Session) -> Result<Plan> {
     let cache_mib = args.cache_mib.or(list.cache_mib);
     let cache_bytes =
         cache_mib.map_or(session.settings.cache_bytes, |mib| mib.saturating_mul(1 << 20));
-    let workstation = Workstation { commit, cache_bytes, read_only };
+    let pins: Vec<String> = args.pin.drain(..).chain(list.pins).collect();
+    let is_pinned = !pins.is_empty();
+    if is_pinned && cache_bytes == 0 {
+        return Err(Error::new(Kind::Usage, "nothing can be pinned without a cache")
+            .hint("give --cache-mib more than 0"));
+    }
+    let workstation = Workstation { commit, cache_bytes, read_only, is_pinned };
     let options = MountOptions { read_only, nonempty, attr_ttl, ..MountOptions::default() };
-    Ok(Plan { location, point, credential, options, attr_ttl, workstation })
+    Ok(Plan { location, point, credential, options, attr_ttl, workstation, pins })
 }
 
 /// Warns of attributes that have ended, and refuses a credential of which nothing is left.
@@ -162,6 +172,9 @@ fn serve(session: &Session, plan: Plan, ready: impl FnOnce()) -> Result<()> {
         let moves = open_moves(session, records.keyring().clone())?;
         let view = View::of(Arc::new(records), options).await?;
         view.keep_rejected_in(texts);
+        if !plan.pins.is_empty() {
+            view.pin(plan.pins);
+        }
         if !plan.options.read_only {
             view.note_moves_in(moves);
             // What cannot be completed now is completed while the drive is used.

@@ -44,6 +44,7 @@ pub(super) struct ListOptions {
     pub(super) passphrase_file: Option<String>,
     pub(super) commit: Option<String>,
     pub(super) cache_mib: Option<u64>,
+    pub(super) pins: Vec<String>,
 }
 
 /// Reads the lists of all `-o`, the later over the earlier.
@@ -60,6 +61,7 @@ pub(super) fn parse(lists: &[String]) -> Result<ListOptions> {
             "attr_ttl" => options.attr_ttl = Some(seconds(needed()?)?),
             "credential" => options.credential = Some(needed()?.into()),
             "commit" => options.commit = Some(needed()?.to_owned()),
+            "pin" => options.pins.push(needed()?.to_owned()),
             "cache_mib" => options.cache_mib = Some(number(needed()?)?),
             "passphrase_file" => options.passphrase_file = Some(needed()?.to_owned()),
             "passphrase" => {
@@ -110,7 +112,10 @@ mod tests {
 
     #[test]
     fn own_options_are_understood_and_the_last_counts() {
-        let options = read("ro,nonempty,attr_ttl=3,credential=/a/b,passphrase_file=/c").unwrap();
+        let options =
+            read("ro,nonempty,attr_ttl=3,credential=/a/b,passphrase_file=/c,pin=/x,pin=/y")
+                .unwrap();
+        assert_eq!(options.pins, ["/x", "/y"]);
         assert!(options.read_only && options.nonempty);
         assert_eq!(options.attr_ttl, Some(Duration::from_secs(3)));
         assert_eq!(options.credential, Some("/a/b".into()));

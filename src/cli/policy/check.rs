@@ -16,7 +16,7 @@ use crate::error::Kind;
 ///
 /// Finds formulas that cannot be read or are over the limits, sections that do not exist or that
 /// nobody can open, authorities that the realm does not have, and sensitive sections that one
-/// authority opens alone. Errors make the exit status 2; warnings do not.
+/// authority opens alone, and what a release to research cannot do. Errors make the exit status 2; warnings do not.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct CheckArgs {
     /// The policy; - is the standard input

@@ -10,7 +10,8 @@ use crate::cli::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::key::attribute::Attribute;
 use crate::key::policy::{Clause, Policy, explain};
-use crate::realm::policy::{FRAME, NAMES, PSEUDONYMS};
+use crate::realm::policy::{FRAME, NAMES, PROJECT, PSEUDONYMS};
+use crate::realm::release::TWIN_PREFIX;
 use crate::record::format::Slot;
 
 /// Explain who may read and write a section, and what somebody lacks
@@ -85,7 +86,11 @@ fn rights_of<'a>(source: &'a Source, section: &str) -> Result<Vec<Right<'a>>> {
         _ => {}
     }
     let bound = b.rights(section);
-    let derived = [FRAME, NAMES, PSEUDONYMS].contains(&section);
+    let is_twin =
+        section.strip_prefix(TWIN_PREFIX).is_some_and(|s| b.released().is_some_and(|r| r.has(s)));
+    // For emergencies a section is open to more than its own formula says.
+    let opened = d.emergency.as_ref().is_some_and(|e| e.sections.contains(section));
+    let derived = [FRAME, NAMES, PSEUDONYMS, PROJECT].contains(&section) || is_twin || opened;
     let known = derived || section == "default" || Slot::from_name(section).is_some();
     if !known && !d.sections.contains_key(section) {
         let all: Vec<&str> = Slot::ALL.iter().map(|s| s.name()).collect();

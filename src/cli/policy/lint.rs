@@ -9,7 +9,7 @@ use super::{Patient, Source};
 use crate::key::attribute::{Attribute, AttributeName, AuthorityId};
 use crate::key::policy::Policy;
 use crate::realm::authority::AuthorityKind;
-use crate::realm::policy::{FRAME, NAMES, PSEUDONYMS};
+use crate::realm::policy::{FRAME, NAMES, PROJECT, PSEUDONYMS};
 use crate::record::format::Slot;
 
 /// The authorities of a realm.
@@ -65,6 +65,7 @@ pub(super) fn findings(source: &Source, authorities: Option<&Authorities>) -> Ve
         found.extend(satisfiable(right, &source.patient, authorities));
     }
     found.extend(lone_authorities(source, authorities));
+    found.extend(releases(source));
     found.sort_by_key(|f| f.level);
     found
 }
@@ -84,11 +85,13 @@ fn rights_of(source: &Source) -> Vec<Right<'_>> {
         rights.push(right(format!("section {name} read"), &r.read, true));
         rights.push(right(format!("section {name} write"), &r.write, false));
     }
+    rights.extend(b.released().map(|r| right("research read".to_owned(), &r.read, true)));
+    rights.extend(b.emergency().map(|e| right("emergency read".to_owned(), &e.read, true)));
     rights
 }
 
 fn section_names(source: &Source) -> Vec<Finding> {
-    let derived = [FRAME, NAMES, PSEUDONYMS];
+    let derived = [FRAME, NAMES, PSEUDONYMS, PROJECT];
     let finding = |name: &str| {
         let (text, hint) = if derived.contains(&name) {
             ("its rights follow from the others and cannot be set".to_owned(), None)
@@ -100,7 +103,35 @@ fn section_names(source: &Source) -> Vec<Finding> {
         };
         Some(Finding { level: Level::Error, place: format!("section {name}"), text, hint })
     };
-    source.bound.named_sections().filter_map(|(name, _)| finding(name)).collect()
+    let released = source.document.research.iter().flat_map(|r| &r.sections).map(String::as_str);
+    let named = source.bound.named_sections().map(|(name, _)| name);
+    let all: BTreeSet<&str> = named.chain(released).collect();
+    all.into_iter().filter_map(finding).collect()
+}
+
+/// What a release cannot do as it is written: files that nothing can be taken out of, and readers
+/// who see the real names anyway, and so never the twins.
+fn releases(source: &Source) -> Vec<Finding> {
+    let Some(release) = source.bound.released() else { return Vec::new() };
+    let warning = |place: &str, text: &str, hint: &str| Finding {
+        level: Level::Warning,
+        place: place.to_owned(),
+        text: text.to_owned(),
+        hint: Some(hint.to_owned()),
+    };
+    let mut found = Vec::new();
+    if release.has(Slot::DOCUMENTS.name()) {
+        let text = "nothing is released of documents: they cannot be de-identified";
+        found.push(warning("research sections", text, "leave them out"));
+    }
+    let lists = |clause: &crate::key::policy::Clause| {
+        source.bound.list.satisfied_by(&|a: &Attribute| clause.attributes().contains(a))
+    };
+    if release.read.clauses().iter().any(lists) {
+        let text = "some who read the twins see the real names too: they are shown no twins";
+        found.push(warning("research read", text, "give them an attribute that lists nothing"));
+    }
+    found
 }
 
 /// Says whether a name is probably a slip for a section: a part of it, or one letter off.
@@ -253,6 +284,24 @@ mod tests {
         assert_eq!(found[0].level, Level::Error);
         assert_eq!(found[0].hint.as_deref(), Some("did you mean medications"));
         assert!(!errors(&format!("[section.frame]\n{rights}")).is_empty());
+    }
+
+    #[test]
+    fn what_is_released_is_checked_like_the_rest() {
+        let release = |sections: &str, read: &str| {
+            format!("[research]\nproject = \"p\"\nsections = [{sections}]\nread = \"{read}\"\n")
+        };
+        assert!(errors(&release("\"labs\"", "reader@b")).is_empty());
+        let slip = errors(&release("\"lab\"", "reader@b"));
+        assert_eq!(slip, ["section lab: there is no such section"]);
+        let stranger = errors(&release("\"labs\"", "reader@x"));
+        assert!(stranger.contains(&"research read: nobody can satisfy it".to_owned()));
+        let text = release("\"documents\"", "staff@a");
+        let found = findings(&source(&text), Some(&known()));
+        let places: Vec<_> = found.iter().map(|f| f.place.as_str()).collect();
+        assert!(places.contains(&"research sections") && places.contains(&"research read"));
+        assert!(!errors("[emergency]\nread = \"rescue@x\"\n").is_empty());
+        assert!(errors("[emergency]\nread = \"rescue@b\"\n").is_empty());
     }
 
     #[test]

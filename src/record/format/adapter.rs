@@ -1,12 +1,18 @@
 //! What a format brings. Cutting, joining and merging are the same for all; an adapter finds the
 //! elements of a text and says how they are glued together.
 
+use std::collections::BTreeSet;
+
+use crate::error::Result;
+
 use super::join::{Rendered, render};
+use super::merge::{Merged, elements};
 use super::rules::Rules;
+use super::safe_harbor::{Pseudonyms, twins_of_elements};
 use super::section::{Measure, SectionText, view_len};
 use super::slots::Slot;
 use super::tree::Tree;
-use super::{FormatId, Sections};
+use super::{FormatId, Sections, split_tree};
 
 /// One format of files.
 pub(super) trait Adapter: Sync {
@@ -18,7 +24,25 @@ pub(super) trait Adapter: Sync {
 
     /// Finds the structure of a text; `None` when it is not of this format, or too long or deep
     /// to be cut. Must accept every view that [`Self::render`] makes of it.
-    fn parse<'a>(&self, bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>>;
+    ///
+    /// A format whose views are no rows of elements brings [`Self::begin`], [`Self::cut`],
+    /// [`Self::show`] and [`Self::merge`] instead.
+    fn parse<'a>(&self, _bytes: &'a [u8], _rules: &Rules) -> Option<Tree<'a>> {
+        None
+    }
+
+    /// Cuts a new file of this name; `None` when it is not of this format.
+    fn begin(&self, bytes: &[u8], name: &str, rules: &Rules) -> Option<Sections> {
+        let tree = Some(self).filter(|a| a.may_be_named(name))?.parse(bytes, rules)?;
+        (!tree.repeated && self.may_begin(&tree)).then(|| split_tree(&tree, rules))
+    }
+
+    /// Cuts the text of a record, which may show less than any file; `None` when it is not of this
+    /// format, or a key stands twice.
+    fn cut(&self, bytes: &[u8], rules: &Rules) -> Option<Sections> {
+        let tree = self.parse(bytes, rules).filter(|tree| !tree.repeated)?;
+        Some(split_tree(&tree, rules))
+    }
 
     /// Says whether a new file of this name may be of the format: for formats that a text alone
     /// does not show.
@@ -76,9 +100,37 @@ pub(super) trait Adapter: Sync {
         1
     }
 
+    /// Returns the text, which may show any sections, as a researcher of a project may read it;
+    /// `None` when nothing of it is released. What becomes of an element depends on that element
+    /// and the project alone; it stays one element in the same place.
+    fn deidentify(&self, _text: &[u8], _project: &Pseudonyms) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Returns the twins of sections; see [`super::safe_harbor::twins`].
+    fn twins(&self, sections: &Sections, project: &Pseudonyms) -> Option<Sections> {
+        twins_of_elements(self.id(), sections, project)
+    }
+
     /// Renders the visible sections.
     fn render<'s>(&self, sections: &'s Sections) -> Rendered<'s> {
         render(self.id(), sections)
+    }
+
+    /// Returns the text of the visible sections.
+    fn show(&self, sections: &Sections) -> Vec<u8> {
+        self.render(sections).bytes
+    }
+
+    /// Merges an edited view that differs from what was shown; see [`super::merge`].
+    fn merge(
+        &self,
+        base: &Sections,
+        visible: &BTreeSet<Slot>,
+        edited: &[u8],
+        rules: &Rules,
+    ) -> Result<Merged> {
+        elements(self.id(), base, visible, edited, rules)
     }
 
     /// Returns the exact size of the view that shows these sections, the frame among them; `None`

@@ -137,9 +137,137 @@ pub(super) fn of_heading(title: &str) -> Slot {
     whole.or_else(|| strictest(2)).or_else(|| strictest(1)).unwrap_or(Slot::OTHER)
 }
 
+/// Further names of columns and tables. In other files they mean too much.
+const COLUMNS: [(Slot, &[&str]); 15] = [
+    (
+        Slot::DEMOGRAPHICS,
+        &[
+            "first",
+            "middle",
+            "last",
+            "surname",
+            "forename",
+            "prefix",
+            "suffix",
+            "maiden",
+            "marital",
+            "birthplace",
+            "birth",
+            "deathdate",
+            "death",
+            "born",
+            "nationality",
+        ],
+    ),
+    (
+        Slot::CONTACT,
+        &["state", "county", "country", "fips", "lat", "lon", "latitude", "longitude", "fax"],
+    ),
+    (
+        Slot::IDENTIFIERS,
+        &["drivers", "license", "licence", "patients", "person", "subject", "member", "nhsnumber"],
+    ),
+    (Slot::ALLERGIES, &["allergen", "reaction", "reactions"]),
+    (Slot::MEDICATIONS, &["drug", "dose", "dosage", "dispenses", "rxnorm", "ndc", "atc", "med"]),
+    (Slot::PROBLEMS, &["condition", "problem", "icd", "complaint"]),
+    (Slot::IMMUNIZATIONS, &["immunization", "immunisation", "vaccine", "vaccination", "cvx"]),
+    (Slot::LABS, &["observations", "observation", "loinc", "result", "specimen", "analyte"]),
+    (Slot::IMAGING, &["imagingstudies", "modality", "bodysite"]),
+    (Slot::PROCEDURES, &["procedure", "cpt", "surgery", "operation", "order"]),
+    (Slot::ENCOUNTERS, &["encounter", "visit", "admission", "discharge", "ward"]),
+    (Slot::CAREPLAN, &["goal"]),
+    (
+        Slot::BILLING,
+        &[
+            "cost",
+            "costs",
+            "claim",
+            "charge",
+            "payer",
+            "payers",
+            "payertransitions",
+            "price",
+            "amount",
+            "expenses",
+            "income",
+            "revenue",
+            "outstanding",
+            "copay",
+            "paid",
+            "invoice",
+            "payment",
+        ],
+    ),
+    (Slot::DEVICES, &["device", "udi", "implant", "supplies", "supply"]),
+    (
+        Slot::DIRECTORY,
+        &["organizations", "organization", "providers", "provider", "practitioner", "clinician"],
+    ),
+];
+
+/// Returns the section of the name of a column or table: by all of it, else by words that follow
+/// each other in it; of several the most confidential.
+pub(super) fn of_column(name: &str) -> Slot {
+    let one = |text: &str| {
+        let known = COLUMNS.iter().find(|(_, names)| names.contains(&text));
+        known.map_or_else(|| of_plain_key(text), |row| row.0)
+    };
+    let words = words_of(name);
+    let strictest = |len: usize| {
+        let slots = words.windows(len).map(|part| one(&part.concat()));
+        slots.filter(|&slot| slot != Slot::OTHER).max_by_key(|slot| slot.confidentiality())
+    };
+    let whole = Some(one(&words.concat())).filter(|&slot| slot != Slot::OTHER);
+    whole.or_else(|| strictest(2)).or_else(|| strictest(1)).unwrap_or(Slot::OTHER)
+}
+
+/// Returns the words of a name in lower case: `DIAGNOSIS1`, `patientName`, `base_cost`.
+fn words_of(name: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    let mut last = ' ';
+    for c in name.chars() {
+        if c.is_alphabetic() {
+            let is_next = !last.is_alphabetic() || last.is_lowercase() && c.is_uppercase();
+            if is_next {
+                words.push(String::new());
+            }
+            if let Some(word) = words.last_mut() {
+                word.extend(c.to_lowercase());
+            }
+        }
+        last = c;
+    }
+    words
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_of_columns_are_known_by_their_words() {
+        for (name, slot) in [
+            ("BIRTHDATE", Slot::DEMOGRAPHICS),
+            ("FIRST", Slot::DEMOGRAPHICS),
+            ("patientName", Slot::IDENTIFIERS),
+            ("DATE_OF_BIRTH", Slot::DEMOGRAPHICS),
+            ("LAT", Slot::CONTACT),
+            ("DIAGNOSIS1", Slot::PROBLEMS),
+            ("BASE_COST", Slot::BILLING),
+            ("HEALTHCARE_COVERAGE", Slot::BILLING),
+            ("imaging_studies", Slot::IMAGING),
+            ("hivStatus", Slot::HIV),
+            ("HIV Status (last)", Slot::HIV),
+            ("START", Slot::OTHER),
+            ("", Slot::OTHER),
+        ] {
+            assert_eq!(of_column(name), slot, "{name}");
+        }
+        let all: Vec<_> = COLUMNS.iter().flat_map(|row| row.1).collect();
+        assert!(all.iter().all(|name| of_plain_key(name) == Slot::OTHER));
+        let unique: std::collections::HashSet<_> = all.iter().collect();
+        assert_eq!(all.len(), unique.len());
+    }
 
     #[test]
     fn keys_of_plain_files_are_known_in_any_spelling() {

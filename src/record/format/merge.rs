@@ -33,7 +33,7 @@ impl Merged {
     }
 
     /// Takes the visible sections out of `parts`, and notes those that differ or are `forced`.
-    fn compare(
+    pub(super) fn compare(
         &mut self,
         base: &Sections,
         visible: &BTreeSet<Slot>,
@@ -57,7 +57,7 @@ impl Merged {
     }
 }
 
-fn cannot_be_read(format: FormatId, why: &str) -> Error {
+pub(super) fn cannot_be_read(format: FormatId, why: &str) -> Error {
     let what = format!("the text cannot be read as {}", format.name());
     Error::new(Kind::Usage, what).because(why)
 }
@@ -78,10 +78,22 @@ pub fn merge(
     rules: &Rules,
 ) -> Result<Merged> {
     let adapter = format.adapter();
-    let rendered = adapter.render(base);
-    if rendered.bytes == edited {
+    if adapter.show(base) == edited {
         return Ok(Merged::default());
     }
+    adapter.merge(base, visible, edited, rules)
+}
+
+/// Merges an edited view of elements that stand one behind the other.
+pub(super) fn elements(
+    format: FormatId,
+    base: &Sections,
+    visible: &BTreeSet<Slot>,
+    edited: &[u8],
+    rules: &Rules,
+) -> Result<Merged> {
+    let adapter = format.adapter();
+    let rendered = adapter.render(base);
     let shown = base.values().any(|text| !text.is_empty());
     if format == FormatId::Opaque || !shown {
         let parts = super::split(format, edited, rules)?;

@@ -7,6 +7,7 @@
 mod adapter;
 mod cda;
 mod combine;
+mod csv;
 mod dicom;
 mod fhir;
 mod hl7;
@@ -21,6 +22,7 @@ mod outline;
 mod rank;
 mod references;
 mod rules;
+mod safe_harbor;
 mod section;
 mod slots;
 mod toml;
@@ -32,11 +34,13 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Kind, Result};
 
 pub use combine::is_doubled;
+pub use fhir::patient_summary;
 pub use merge::{Merged, merge};
 pub use rank::{MAX_RANK_BYTES, Rank};
 pub use rules::Rules;
+pub use safe_harbor::{Pseudonyms, deidentify, twins};
 pub use section::{Hole, HoleKind, Item, Measure, Role, SectionText};
-pub use slots::{Confidentiality, Slot};
+pub use slots::{Confidentiality, Slot, TWIN_BASE};
 
 use adapter::Adapter;
 use tree::Tree;
@@ -73,6 +77,7 @@ formats! {
     3 FhirNdjson fhir::Ndjson, "FHIR resources in JSON, one per line.";
     4 Hl7v2 hl7::Hl7v2, "HL7 v2 messages in ER7 by segments, or a batch of them.";
     1 Json json::Json, "A JSON object by its top-level keys.";
+    6 Csv csv::Csv, "A table of comma-separated values, or of another separator.";
     8 Toml toml::Toml, "TOML by its keys and tables.";
     9 Yaml yaml::Yaml, "YAML by its top-level keys.";
     10 Markdown markdown::Markdown, "Markdown by its headings.";
@@ -112,11 +117,7 @@ pub fn take_apart(bytes: &[u8], name: &str, rules: &Rules) -> (FormatId, Section
     if bytes.is_empty() {
         return (FormatId::Opaque, Sections::new());
     }
-    let cut = |format: &FormatId| {
-        let adapter = format.adapter();
-        let tree = Some(adapter).filter(|a| a.may_be_named(name))?.parse(bytes, rules)?;
-        (!tree.repeated && adapter.may_begin(&tree)).then(|| (*format, split_tree(&tree, rules)))
-    };
+    let cut = |format: &FormatId| Some((*format, format.adapter().begin(bytes, name, rules)?));
     FormatId::ALL.iter().find_map(cut).unwrap_or_else(|| (FormatId::Opaque, opaque(bytes)))
 }
 
@@ -128,12 +129,10 @@ pub fn split(format: FormatId, bytes: &[u8], rules: &Rules) -> Result<Sections> 
     if format == FormatId::Opaque {
         return Ok(opaque(bytes));
     }
-    let tree =
-        format.adapter().parse(bytes, rules).filter(|tree| !tree.repeated).ok_or_else(|| {
-            Error::new(Kind::Usage, format!("the text cannot be read as {}", format.name()))
-                .because("it is not one valid text of that format, or a key stands twice")
-        })?;
-    Ok(split_tree(&tree, rules))
+    format.adapter().cut(bytes, rules).ok_or_else(|| {
+        Error::new(Kind::Usage, format!("the text cannot be read as {}", format.name()))
+            .because("it is not one valid text of that format, or a key stands twice")
+    })
 }
 
 /// Returns the exact size of the view that shows these sections, the frame among them; `None`
@@ -163,7 +162,7 @@ pub fn announce(format: FormatId, visible: &mut Sections, hidden: &[Slot]) {
 
 /// Joins the visible sections to a file that is valid in its format.
 pub fn join(format: FormatId, visible: &Sections) -> Vec<u8> {
-    format.adapter().render(visible).bytes
+    format.adapter().show(visible)
 }
 
 /// Says whether every element stands in a shell that the frame has: sections of two versions of a

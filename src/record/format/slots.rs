@@ -38,6 +38,9 @@ impl Confidentiality {
     }
 }
 
+/// The number of the twin of section 0; above every section.
+pub const TWIN_BASE: u16 = 512;
+
 macro_rules! slots {
     ($($number:literal $constant:ident $name:literal $level:ident $doc:literal;)*) => {
         impl Slot {
@@ -48,6 +51,9 @@ macro_rules! slots {
 
             const ROWS: &'static [(&'static str, Confidentiality)] =
                 &[$(($name, Confidentiality::$level)),*];
+
+            /// The names of the de-identified twins, by the number of their source.
+            const TWINS: &'static [&'static str] = &[$(concat!("research.", $name)),*];
         }
 
         #[cfg(test)]
@@ -97,9 +103,23 @@ impl Slot {
     /// Stands for hidden sections that are announced, in a view only: no record has it.
     pub const MARKER: Self = Self(u16::MAX);
 
+    /// Returns the slot of the de-identified twin of this section.
+    #[must_use]
+    pub fn twin(self) -> Self {
+        Self(TWIN_BASE + self.0)
+    }
+
+    /// Returns the section of which this is the de-identified twin.
+    pub fn source(self) -> Option<Self> {
+        self.0.checked_sub(TWIN_BASE).filter(|n| usize::from(*n) < Self::ALL.len()).map(Self)
+    }
+
     /// Returns the name used in policies, or `unknown` for a number of a later version.
     pub fn name(self) -> &'static str {
-        Self::ROWS.get(usize::from(self.0)).map_or("unknown", |row| row.0)
+        match self.source() {
+            Some(source) => Self::TWINS[usize::from(source.0)],
+            None => Self::ROWS.get(usize::from(self.0)).map_or("unknown", |row| row.0),
+        }
     }
 
     /// Finds the section of a name.
@@ -151,6 +171,18 @@ mod tests {
         assert_eq!(Slot::ALL.len(), 35);
         assert_eq!(Slot::from_name("HIV"), None);
         assert_eq!(Slot(999).name(), "unknown");
+    }
+
+    #[test]
+    fn twins_are_named_after_their_sources_and_stand_between_sections_and_names() {
+        for slot in Slot::ALL {
+            assert_eq!(slot.twin().source(), Some(*slot));
+            let name = crate::realm::release::TWIN_PREFIX.to_owned() + slot.name();
+            assert_eq!(slot.twin().name(), name);
+            assert!(slot.source().is_none() && slot.0 < TWIN_BASE);
+            assert!(slot.twin().0 < crate::record::directory::NAMES_SLOT);
+        }
+        assert_eq!(Slot::MARKER.source(), None);
     }
 
     #[test]
