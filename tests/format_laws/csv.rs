@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-use std::path::Path;
 
 use chartfs::error::Kind;
 use chartfs::record::format::{FormatId, Rules, Sections, Slot, join, merge, take_apart};
@@ -430,7 +429,7 @@ fn views_are_read_by_other_programs() {
             count += 1;
         }
     }
-    crate::readers::run(Path::new("csv_check.py"), folder.path(), "tables with other readers");
+    crate::readers::run("csv_check.py", folder.path());
 }
 
 proptest! {

@@ -9,7 +9,7 @@ use crate::dicom::dicom_files;
 use crate::files::files;
 use crate::record::Dice;
 
-#[path = "../../fuzz/src/laws.rs"]
+#[path = "../../fuzz/src/lib.rs"]
 mod laws;
 
 /// Longer files are left to the other laws.
