@@ -57,7 +57,7 @@ pub(crate) const DOCUMENT: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
 const FEW: &str = r#"<ClinicalDocument xmlns="urn:hl7-org:v3"><code code="1"/><confidentialityCode code="R"/><component><structuredBody><component><section><code code="46240-8"/><text>a</text></section></component><component><section><code code="46240-8"/><confidentialityCode code="N"/><text>b</text></section></component></structuredBody></component></ClinicalDocument>"#;
 
 /// Documents with every oddity of layout.
-fn odd() -> Vec<String> {
+pub(crate) fn odd() -> Vec<String> {
     let prefixed = DOCUMENT
         .replace("<sdtc:", "<SDTC")
         .replace("</", "</c:")

@@ -179,7 +179,7 @@ fn image(s: Syntax, known: bool) -> Vec<Vec<u8>> {
 
 const CUT: [Syntax; 4] = [Syntax::Explicit, Syntax::Implicit, Syntax::Big, Syntax::Jpeg];
 
-fn made() -> Vec<(PathBuf, Vec<u8>)> {
+pub(crate) fn made() -> Vec<(PathBuf, Vec<u8>)> {
     let all = CUT.iter().flat_map(|&s| [true, false].map(|known| s.file(&image(s, known))));
     all.enumerate().map(|(i, bytes)| (format!("made {i}").into(), bytes)).collect()
 }

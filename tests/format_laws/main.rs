@@ -19,6 +19,7 @@ mod mutated;
 mod ndjson;
 mod readers;
 mod record;
+mod safe_harbor;
 mod saves;
 
 use chartfs::demo::patients::patient;

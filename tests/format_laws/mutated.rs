@@ -26,7 +26,7 @@ fn name_of(path: &Path) -> u8 {
 }
 
 /// Changes bytes, takes some out, doubles some, and puts in some of another file.
-fn mutate(bytes: &mut Vec<u8>, other: &[u8], dice: &mut Dice) {
+pub(crate) fn mutate(bytes: &mut Vec<u8>, other: &[u8], dice: &mut Dice) {
     for _ in 0..dice.below(3) {
         let at = dice.below(bytes.len() + 1);
         let end = (at + dice.below(40)).min(bytes.len());

@@ -8,6 +8,7 @@ use crate::error::Result;
 use super::join::{Rendered, render};
 use super::merge::{Merged, elements};
 use super::rules::Rules;
+use super::safe_harbor::{Pseudonyms, twins};
 use super::section::{Measure, SectionText, view_len};
 use super::slots::Slot;
 use super::tree::Tree;
@@ -97,6 +98,18 @@ pub(super) trait Adapter: Sync {
     /// elements shown before it in its container.
     fn next_number(&self, _numbers: &mut Numbers, _element: &[u8], _is_numbered: bool) -> u32 {
         1
+    }
+
+    /// Returns the text, which may show any sections, as a researcher of a project may read it;
+    /// `None` when nothing of it is released. What becomes of an element depends on that element
+    /// and the project alone; it stays one element in the same place.
+    fn deidentify(&self, _text: &[u8], _project: &Pseudonyms) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Returns the twins of sections; see [`super::safe_harbor::twins_of`].
+    fn twins(&self, sections: &Sections, project: &Pseudonyms) -> Option<Sections> {
+        twins(self.id(), sections, project)
     }
 
     /// Renders the visible sections.

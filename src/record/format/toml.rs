@@ -23,6 +23,7 @@ use super::outline::{
     self, Block, END, GLUE, Outline, behind_blanks, comments, has_suffix, text_of,
 };
 use super::rules::{Confidential, Hits, Rules};
+use super::safe_harbor::{self, Pseudonyms};
 use super::section::Measure;
 use super::slots::Slot;
 use super::tree::Tree;
@@ -60,6 +61,10 @@ impl Adapter for Toml {
 
     fn view_len(&self, visible: &[(Slot, Measure)]) -> Option<u64> {
         Some(outline::view_len(visible))
+    }
+
+    fn deidentify(&self, text: &[u8], project: &Pseudonyms) -> Option<Vec<u8>> {
+        safe_harbor::toml::of(&self.parse(text, &Rules::builtin())?, project)
     }
 
     fn parse<'a>(&self, bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {

@@ -20,6 +20,7 @@ use super::outline::{
     self, Block, END, GLUE, Line, Outline, behind_blanks, comments, has_suffix, lines, text_of,
 };
 use super::rules::{Confidential, Rules};
+use super::safe_harbor::{self, Pseudonyms};
 use super::section::Measure;
 use super::slots::Slot;
 use super::tree::Tree;
@@ -53,6 +54,10 @@ impl Adapter for Yaml {
 
     fn view_len(&self, visible: &[(Slot, Measure)]) -> Option<u64> {
         Some(outline::view_len(visible))
+    }
+
+    fn deidentify(&self, text: &[u8], project: &Pseudonyms) -> Option<Vec<u8>> {
+        safe_harbor::yaml::of(&self.parse(text, &Rules::builtin())?, project)
     }
 
     fn parse<'a>(&self, bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {

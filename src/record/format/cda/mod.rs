@@ -21,6 +21,7 @@
 //! not well-formed, or have a document type.
 
 mod outline;
+mod safe_harbor;
 mod stub;
 #[cfg(test)]
 mod tests;
@@ -30,6 +31,7 @@ use std::borrow::Cow;
 
 use super::adapter::{Adapter, Glue};
 use super::rules::{Confidential, Rules};
+use super::safe_harbor::Pseudonyms;
 use super::section::{DOCUMENT, HoleKind, INNER, LIST, ROOT};
 use super::slots::Slot;
 use super::tree::{Claim, Form, Gap, Kind, Tree};
@@ -60,6 +62,10 @@ impl Adapter for Cda {
     /// Any section may hold what a stub stands for.
     fn shell_parts(&self) -> &'static [Slot] {
         self.slots()
+    }
+
+    fn deidentify(&self, text: &[u8], project: &Pseudonyms) -> Option<Vec<u8>> {
+        safe_harbor::of(&self.parse(text, &Rules::builtin())?, project)
     }
 
     fn parse<'a>(&self, bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {

@@ -20,6 +20,7 @@ mod align;
 mod columns;
 mod merge;
 mod rows;
+mod safe_harbor;
 mod scan;
 mod shown;
 mod stored;
@@ -31,6 +32,7 @@ use super::merge::Merged;
 use super::outline::has_suffix;
 use super::rank::Rank;
 use super::rules::{Hits, Rules};
+use super::safe_harbor::Pseudonyms;
 use super::section::{LIST, Measure, ROOT};
 use super::slots::Slot;
 use super::{FormatId, Sections};
@@ -68,6 +70,14 @@ impl Adapter for Csv {
 
     fn cut(&self, bytes: &[u8], rules: &Rules) -> Option<Sections> {
         sections(&Grid::sniff(bytes)?, Slot::OTHER, rules)
+    }
+
+    fn deidentify(&self, text: &[u8], project: &Pseudonyms) -> Option<Vec<u8>> {
+        safe_harbor::of(text, project)
+    }
+
+    fn twins(&self, sections: &Sections, project: &Pseudonyms) -> Option<Sections> {
+        safe_harbor::twins(sections, project)
     }
 
     fn show(&self, sections: &Sections) -> Vec<u8> {

@@ -40,6 +40,32 @@ impl Element {
         header[self.length - self.start..].fill(0);
         header
     }
+
+    /// Says whether the length in the header is not that of the value.
+    pub(super) fn is_undefined(&self, bytes: &[u8]) -> bool {
+        self.value - self.length == 4
+            && bytes[self.length..self.value] == UNDEFINED.to_le_bytes()
+    }
+
+    /// Writes the element with another value; `None` when its header has no room for the length.
+    pub(super) fn write(
+        &self,
+        bytes: &[u8],
+        value: &[u8],
+        big: bool,
+        out: &mut Vec<u8>,
+    ) -> Option<()> {
+        out.extend_from_slice(&bytes[self.start..self.length]);
+        let length = u32::try_from(value.len()).ok()?;
+        if self.value - self.length == 2 {
+            let length = u16::try_from(length).ok()?;
+            out.extend(if big { length.to_be_bytes() } else { length.to_le_bytes() });
+        } else {
+            out.extend(if big { length.to_be_bytes() } else { length.to_le_bytes() });
+        }
+        out.extend_from_slice(value);
+        Some(())
+    }
 }
 
 /// What the walk passes, with how many sequences it stands in.

@@ -3,6 +3,7 @@
 
 mod marker;
 mod ndjson;
+mod safe_harbor;
 mod scan;
 mod types;
 
@@ -11,6 +12,7 @@ use std::borrow::Cow;
 use super::adapter::{Adapter, Conflict, Glue};
 use super::json::{COMMAS, Cursor, Part, Walk, same_tokens, text_of};
 use super::rules::Rules;
+use super::safe_harbor::Pseudonyms;
 use super::section::{DOCUMENT, HoleKind, LIST, Measure, ROOT, SectionText};
 use super::slots::Slot;
 use super::tree::{Claim, Kind, Tree};
@@ -65,6 +67,10 @@ impl Adapter for Fhir {
 
     fn marker_measure(&self, hidden: &[Slot], visible: &[(Slot, Measure)]) -> Option<Measure> {
         marker::measure(hidden, visible)
+    }
+
+    fn deidentify(&self, text: &[u8], project: &Pseudonyms) -> Option<Vec<u8>> {
+        safe_harbor::of(&self.parse(text, &Rules::builtin())?, project)
     }
 
     fn parse<'a>(&self, bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {

@@ -18,11 +18,12 @@ use std::borrow::Cow;
 use super::super::adapter::{Adapter, Glue};
 use super::super::json::{COMMAS, Cursor, Walk, same_tokens, valid};
 use super::super::rules::Rules;
+use super::super::safe_harbor::Pseudonyms;
 use super::super::section::{DOCUMENT, HoleKind, LIST};
 use super::super::slots::Slot;
 use super::super::tree::{Claim, Form, Gap, Kind, Tree};
 use super::super::{FormatId, MAX_SPLIT_BYTES};
-use super::{PATIENT_PARTS, Place, claim_of, patient_member, scan};
+use super::{PATIENT_PARTS, Place, claim_of, patient_member, safe_harbor, scan};
 
 pub(in super::super) struct Ndjson;
 
@@ -52,6 +53,10 @@ impl Adapter for Ndjson {
     /// A new file has at least two lines; a view may show one or none.
     fn may_begin(&self, tree: &Tree<'_>) -> bool {
         tree.nodes.iter().filter(|node| node.container == LIST).nth(1).is_some()
+    }
+
+    fn deidentify(&self, text: &[u8], project: &Pseudonyms) -> Option<Vec<u8>> {
+        safe_harbor::of(&self.parse(text, &Rules::builtin())?, project)
     }
 
     fn parse<'a>(&self, bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {

@@ -20,6 +20,7 @@
 mod group;
 mod labels;
 mod lines;
+mod safe_harbor;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,7 @@ use std::borrow::Cow;
 
 use super::adapter::{Adapter, Glue, Numbers};
 use super::rules::Rules;
+use super::safe_harbor::Pseudonyms;
 use super::section::{DOCUMENT, HoleKind, INNER, LIST};
 use super::slots::Slot;
 use super::tree::{Claim, Form, Gap, Kind, Tree};
@@ -50,6 +52,10 @@ impl Adapter for Hl7v2 {
 
     fn glue(&self) -> Glue {
         Glue { list: false, inner: false }
+    }
+
+    fn deidentify(&self, text: &[u8], project: &Pseudonyms) -> Option<Vec<u8>> {
+        safe_harbor::of(&self.parse(text, &Rules::builtin())?, project)
     }
 
     fn parse<'a>(&self, bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {

@@ -2,6 +2,8 @@
 //! that turns objects and arrays into shells and elements.
 
 mod cursor;
+mod safe_harbor;
+mod value;
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -10,12 +12,14 @@ use super::adapter::{Adapter, Glue};
 use super::fhir::{Place, kind_of, scan};
 use super::keys::of_plain_key;
 use super::rules::Rules;
+use super::safe_harbor::Pseudonyms;
 use super::section::{DOCUMENT, HoleKind, INNER, LIST};
 use super::slots::Slot;
 use super::tree::{Claim, Form, Gap, Kind, Tree};
 use super::{FormatId, MAX_SPLIT_BYTES};
 
 pub(super) use cursor::{Cursor, MAX_DEPTH, Part, same_tokens, valid};
+pub(super) use value::{Members, Value, print_member};
 
 /// Between members and between elements.
 pub(super) const COMMAS: Glue = Glue { list: true, inner: true };
@@ -37,6 +41,10 @@ impl Adapter for Json {
 
     fn same(&self, a: &[u8], b: &[u8]) -> bool {
         same_tokens(a, b)
+    }
+
+    fn deidentify(&self, text: &[u8], project: &Pseudonyms) -> Option<Vec<u8>> {
+        safe_harbor::of(&self.parse(text, &Rules::builtin())?, project)
     }
 
     fn parse<'a>(&self, bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {
