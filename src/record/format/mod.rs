@@ -76,9 +76,9 @@ formats! {
     4 Hl7v2 hl7::Hl7v2, "HL7 v2 messages in ER7 by segments, or a batch of them.";
     1 Json json::Json, "A JSON object by its top-level keys.";
     6 Csv csv::Csv, "A table of comma-separated values, or of another separator.";
-    8 Toml toml::Toml, "TOML by its keys and tables.";
-    9 Yaml yaml::Yaml, "YAML by its top-level keys.";
-    10 Markdown markdown::Markdown, "Markdown by its headings.";
+    8 Toml toml::TOML, "TOML by its keys and tables.";
+    9 Yaml yaml::YAML, "YAML by its top-level keys.";
+    10 Markdown markdown::MARKDOWN, "Markdown by its headings.";
     0 Opaque opaque::Opaque, "One section with the bytes as they are.";
 }
 
