@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chartfs::error::Kind;
 use chartfs::record::format::{
-    FormatId, Rules, SectionText, Sections, Slot, join, merge, slots_of, split, take_apart,
+    FormatId, Rules, SectionText, Sections, Slot, is_whole, join, merge, slots_of, split,
+    take_apart,
 };
 use proptest::prelude::*;
 
@@ -247,6 +248,32 @@ fn a_note_is_cut_by_what_its_headings_say() {
     assert!(view(&[Slot::HIV]).contains("## HIV\n\n### Course\nfine\n"));
     assert_eq!(view(&[Slot::OTHER]), "\n## Hobbies\nchess");
     assert_eq!(view(&[]), "\n");
+}
+
+#[test]
+fn what_two_people_put_into_one_place_does_not_fit() {
+    for (name, text, [one, two]) in [
+        ("a.md", "# Labs\n", ["one\n\n# Labs\n", "HIV\n\n# Labs\n"]),
+        ("a.toml", "[labs]\n", ["[labs]\n# one\n", "[labs]\n# two\n"]),
+    ] {
+        let (format, sections) = cut(name, text);
+        let all = random_view(format, u64::MAX);
+        let saved = |edited: &str| {
+            let mut after = sections.clone();
+            save(format, &mut after, &all, edited).unwrap();
+            assert!(is_whole(&after));
+            after
+        };
+        let (one, two) = (saved(one), saved(two));
+        let mut both = one.clone();
+        for (slot, text) in &two {
+            let empty = SectionText::default();
+            let of = |all: &Sections| all.get(slot).unwrap_or(&empty).clone();
+            let combined = SectionText::combine(&of(&sections), text, &of(&one)).unwrap();
+            both.insert(*slot, combined);
+        }
+        assert!(!is_whole(&both), "{name}");
+    }
 }
 
 #[test]

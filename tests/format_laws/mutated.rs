@@ -9,6 +9,7 @@ use crate::dicom::dicom_files;
 use crate::files::files;
 use crate::record::Dice;
 
+#[allow(unreachable_pub, reason = "they are public in the crate of the fuzz targets")]
 #[path = "../../fuzz/src/lib.rs"]
 mod laws;
 

@@ -29,7 +29,7 @@ mod toml;
 mod tree;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Kind, Result};
 
@@ -163,15 +163,20 @@ pub fn join(format: FormatId, visible: &Sections) -> Vec<u8> {
     format.adapter().show(visible)
 }
 
-/// Says whether every element stands in a shell that the frame has: sections of two versions of a
-/// file need not fit together.
+/// Says whether every element stands in a shell that the frame has, and alone where there is room
+/// for one: sections of two versions of a file need not fit together.
 pub fn is_whole(sections: &Sections) -> bool {
     let frame = sections.get(&Slot::FRAME).map_or(&[][..], |f| &f.items);
-    let has_shell = |container: u32| {
-        frame.iter().any(|i| i.hole().is_some_and(|hole| hole.container == container))
-    };
+    let holes = frame.iter().filter_map(Item::hole);
+    let has_room: BTreeMap<u32, bool> =
+        holes.map(|hole| (hole.container, !hole.kind.is_single())).collect();
+    let mut filled = BTreeSet::new();
     let mut items = sections.values().flat_map(|text| &text.items);
-    items.all(|i| i.container < section::INNER || has_shell(i.container))
+    items.all(|item| match has_room.get(&item.container) {
+        Some(true) => true,
+        Some(false) => filled.insert(item.container),
+        None => item.container < section::INNER,
+    })
 }
 
 fn opaque(bytes: &[u8]) -> Sections {
