@@ -1,6 +1,6 @@
 //! SHA-256, HKDF-SHA-256 (RFC 5869) and random bytes, from the one crypto module.
 
-use aws_lc_rs::{constant_time, digest, hkdf, rand};
+use aws_lc_rs::{constant_time, digest, hkdf, hmac, rand};
 
 use super::secret::Secret;
 
@@ -12,6 +12,17 @@ pub fn sha256(parts: &[&[u8]]) -> [u8; 32] {
     }
     let mut out = [0; 32];
     out.copy_from_slice(ctx.finish().as_ref());
+    out
+}
+
+/// Returns HMAC-SHA-256 over the concatenation of `parts`.
+pub fn hmac_sha256(key: &Secret<32>, parts: &[&[u8]]) -> [u8; 32] {
+    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()));
+    for part in parts {
+        context.update(part);
+    }
+    let mut out = [0; 32];
+    out.copy_from_slice(context.sign().as_ref());
     out
 }
 
@@ -58,6 +69,16 @@ pub fn equal(a: &[u8], b: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hmac_is_that_of_rfc_4231_for_a_key_of_32_bytes() {
+        // The key of its first case, filled up with zeros as HMAC does.
+        let mut key = [0; 32];
+        key[..20].fill(0x0b);
+        let tag = hmac_sha256(&Secret::new(key), &[b"Hi ", b"There"]);
+        assert_eq!(tag[..4], [0xb0, 0x34, 0x4c, 0x61]);
+        assert_eq!(tag[28..], [0x2e, 0x32, 0xcf, 0xf7]);
+    }
 
     #[test]
     fn hkdf_gives_rfc_5869_test_case_1() {

@@ -7,6 +7,7 @@ mod announced;
 mod arbitrary;
 mod cda;
 mod cda_check;
+mod collector;
 mod csv;
 mod dicom;
 mod dicom_oracle;

@@ -8,7 +8,7 @@ use crate::error::Result;
 use super::join::{Rendered, render};
 use super::merge::{Merged, elements};
 use super::rules::Rules;
-use super::safe_harbor::{Pseudonyms, twins};
+use super::safe_harbor::{Pseudonyms, twins_of_elements};
 use super::section::{Measure, SectionText, view_len};
 use super::slots::Slot;
 use super::tree::Tree;
@@ -107,9 +107,9 @@ pub(super) trait Adapter: Sync {
         None
     }
 
-    /// Returns the twins of sections; see [`super::safe_harbor::twins_of`].
+    /// Returns the twins of sections; see [`super::safe_harbor::twins`].
     fn twins(&self, sections: &Sections, project: &Pseudonyms) -> Option<Sections> {
-        twins(self.id(), sections, project)
+        twins_of_elements(self.id(), sections, project)
     }
 
     /// Renders the visible sections.

@@ -36,7 +36,7 @@ use crate::error::{Error, Kind, Result};
 pub use merge::{Merged, merge};
 pub use rank::{MAX_RANK_BYTES, Rank};
 pub use rules::Rules;
-pub use safe_harbor::{Pseudonyms, deidentify, twins_of};
+pub use safe_harbor::{Pseudonyms, deidentify, twins};
 pub use section::{Hole, HoleKind, Item, Measure, Role, SectionText};
 pub use slots::{Confidentiality, Slot};
 

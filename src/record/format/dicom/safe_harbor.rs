@@ -228,7 +228,7 @@ impl Clean<'_, '_> {
                 Some(text.to_owned()).filter(|_| all(is))
             }
             Kind::Standard => {
-                Some(text.to_owned()).filter(|_| value.starts_with(STANDARD) && all(is_uid))
+                Some(text.to_owned()).filter(|_| value.starts_with(STANDARD) && all(|b| is_uid(*b)))
             }
             Kind::Uid => Some(self.project.uid(text)),
             Kind::Date => self.project.year(text).map(|year| format!("{year}0101")),
@@ -261,8 +261,7 @@ impl Clean<'_, '_> {
                 }
                 META_VERSION => Some(vec![0, 1]),
                 SOP_CLASS | TRANSFER_SYNTAX => {
-                    let is_standard =
-                        value.starts_with(STANDARD) && text()?.bytes().all(|b| is_uid(&b));
+                    let is_standard = value.starts_with(STANDARD) && text()?.bytes().all(is_uid);
                     is_standard.then(|| value.to_vec())
                 }
                 SOP_INSTANCE | IMPLEMENTATION => {
@@ -286,8 +285,8 @@ impl Clean<'_, '_> {
     }
 }
 
-fn is_uid(byte: &u8) -> bool {
-    byte.is_ascii_digit() || *byte == b'.'
+fn is_uid(byte: u8) -> bool {
+    byte.is_ascii_digit() || byte == b'.'
 }
 
 fn longest_number(text: &str) -> usize {

@@ -43,8 +43,7 @@ impl Element {
 
     /// Says whether the length in the header is not that of the value.
     pub(super) fn is_undefined(&self, bytes: &[u8]) -> bool {
-        self.value - self.length == 4
-            && bytes[self.length..self.value] == UNDEFINED.to_le_bytes()
+        self.value - self.length == 4 && bytes[self.length..self.value] == UNDEFINED.to_le_bytes()
     }
 
     /// Writes the element with another value; `None` when its header has no room for the length.

@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 
 use super::super::safe_harbor::{
-    MAX_AGE, Pseudonyms, code, copied, country, display, has_zip, is_code_system, is_number,
-    is_unit, result_word, rewrite, state, zip3,
+    MAX_AGE, Pseudonyms, code, code_of, copied, country, display, has_zip, is_code_system,
+    is_number, is_unit, result_word, rewrite, state, zip3,
 };
 use super::super::tree::{Form, Tree};
 use super::lines::{Delimiters, Segment, is_break, lines};
@@ -260,7 +260,9 @@ impl Clean<'_, '_> {
     /// Returns a code as short as those of a table.
     fn short(&self, text: &str) -> String {
         let digits = text.bytes().filter(u8::is_ascii_digit).count();
-        let is_short = text.len() <= MAX_SHORT_LEN && digits < 5;
+        // Those of race and ethnic group have four digits and one that checks them.
+        let is_race = digits == 5 && text.len() == 6 && text.as_bytes()[4] == b'-';
+        let is_short = text.len() <= MAX_SHORT_LEN && digits < 5 || is_race;
         code(text).filter(|_| is_short && self.is_plain(text)).unwrap_or_default().to_owned()
     }
 
@@ -278,10 +280,12 @@ impl Clean<'_, '_> {
             let [of, text, system] = [0, 1, 2].map(|i| coded.get(i).map_or("", Cow::as_ref));
             let is_known = is_system(system) && self.is_plain(system);
             let is_own = system.is_empty() && (is_table || is_icd(of));
-            let of = code(of).filter(|of| self.is_plain(of));
+            let of = code_of(system, of).filter(|of| self.is_plain(of));
             match of {
                 Some(of) if is_known => {
-                    let text = display(text).filter(|text| self.is_plain(text)).unwrap_or_default();
+                    let text = display(system, text)
+                        .filter(|text| self.is_plain(text))
+                        .unwrap_or_default();
                     clean.extend([of, text, system].map(str::to_owned));
                 }
                 Some(of) if is_own => clean.extend([self.short(of), String::new(), String::new()]),
@@ -315,7 +319,7 @@ impl Clean<'_, '_> {
             (5, own(5).and_then(country)),
         ];
         for (index, text) in released {
-            clean[index] = text.unwrap_or_default().to_owned();
+            text.unwrap_or_default().clone_into(&mut clean[index]);
         }
         clean
     }

@@ -11,7 +11,8 @@ mod texts;
 pub(super) mod toml;
 pub(super) mod yaml;
 
-use aws_lc_rs::hmac;
+use crate::key::hash::hmac_sha256;
+use crate::key::secret::Secret;
 
 use super::join::Rendered;
 use super::rules::Rules;
@@ -21,7 +22,7 @@ use super::{FormatId, Sections};
 
 pub(super) use places::{country, has_zip, state, zip3};
 pub(super) use texts::{
-    MAX_AGE, age, code, display, is_code_system, is_number, is_ucum, is_unit, result_word,
+    MAX_AGE, age, code, code_of, display, is_code_system, is_number, is_ucum, is_unit, result_word,
 };
 
 /// A year in which a project is done: somebody born ninety years before may be over 89 then.
@@ -31,7 +32,7 @@ const MAX_AGE_YEARS: u16 = 90;
 /// The pseudonyms of one project, by HMAC-SHA-256: the same identifier has the same pseudonym in
 /// every file of a project, and no relation to the one that it has in another project.
 pub struct Pseudonyms {
-    key: hmac::Key,
+    key: Secret<32>,
     oldest: u16,
 }
 
@@ -39,7 +40,7 @@ impl Pseudonyms {
     /// Makes those of the project that has this key.
     pub fn new(project_key: &[u8; 32]) -> Self {
         let oldest = LAST_YEAR - MAX_AGE_YEARS;
-        Self { key: hmac::Key::new(hmac::HMAC_SHA256, project_key), oldest }
+        Self { key: Secret::new(*project_key), oldest }
     }
 
     /// Sets the last year in which what is released may be read: who is over 89 then is in the
@@ -77,13 +78,11 @@ impl Pseudonyms {
 
     /// Returns the first bytes of the MAC, marked as a UUID of version 8 (RFC 9562).
     fn bytes(&self, kind: &str, identifier: &str) -> [u8; 16] {
-        let mut context = hmac::Context::with_key(&self.key);
-        context.update(&[u8::try_from(kind.len()).unwrap_or(u8::MAX)]);
-        context.update(kind.as_bytes());
-        context.update(identifier.as_bytes());
-        let tag = context.sign();
+        let len = [u8::try_from(kind.len()).unwrap_or(u8::MAX)];
+        let parts = [&len[..], kind.as_bytes(), identifier.as_bytes()];
+        let tag = hmac_sha256(&self.key, &parts);
         let mut bytes = [0; 16];
-        bytes.copy_from_slice(&tag.as_ref()[..16]);
+        bytes.copy_from_slice(&tag[..16]);
         bytes[6] = bytes[6] & 0x0f | 0x80;
         bytes[8] = bytes[8] & 0x3f | 0x80;
         bytes
@@ -193,12 +192,12 @@ fn alike(a: &Node<'_>, b: &Node<'_>) -> bool {
 ///
 /// The cells of a table are what their columns say: a cell whose column is not in these sections
 /// has no text in the twin.
-pub fn twins_of(format: FormatId, sections: &Sections, project: &Pseudonyms) -> Option<Sections> {
+pub fn twins(format: FormatId, sections: &Sections, project: &Pseudonyms) -> Option<Sections> {
     format.adapter().twins(sections, project)
 }
 
 /// Returns the twins of sections that are shown element by element.
-pub(super) fn twins(
+pub(super) fn twins_of_elements(
     format: FormatId,
     sections: &Sections,
     project: &Pseudonyms,

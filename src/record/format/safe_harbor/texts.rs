@@ -5,6 +5,7 @@ use std::borrow::Cow;
 /// The oldest age that is released: of all who are as old or older.
 pub(in super::super) const MAX_AGE: f64 = 90.0;
 const MAX_CODE_LEN: usize = 64;
+const MAX_SYSTEM_LEN: usize = 120;
 const MAX_DISPLAY_LEN: usize = 250;
 /// A number of this many digits may be one of a person, telephone or account.
 const MIN_SUSPECT_DIGITS: usize = 7;
@@ -204,16 +205,39 @@ const RESULT_WORDS: [&str; 32] = [
     "yes",
 ];
 
+/// Systems of which every code has a digit: by a part of their URI, and as HL7 v2 names them.
+const NUMBERED: [&str; 15] = [
+    "snomed",
+    "loinc",
+    "rxnorm",
+    "/icd",
+    "/cvx",
+    "/ndc",
+    "/cpt",
+    "whocc",
+    "2.16.840.1.113883.6.1",
+    "2.16.840.1.113883.6.88",
+    "2.16.840.1.113883.6.90",
+    "2.16.840.1.113883.6.96",
+    "2.16.840.1.113883.6.69",
+    "2.16.840.1.113883.12.292",
+    "2.16.840.1.113883.6.59",
+];
+const NUMBERED_NAMES: [&str; 14] = [
+    "ln", "sct", "snm", "i10", "i10c", "i10p", "i9", "i9c", "i9cdx", "c4", "cpt", "ndc", "cvx",
+    "atc",
+];
+
 /// What stands before the name of a person.
 const TITLES: [&str; 9] = ["dr", "mr", "mrs", "ms", "miss", "prof", "herr", "frau", "mme"];
 
 /// Says whether a code system, by its URI or object identifier, is known to name no person.
 pub(in super::super) fn is_code_system(uri: &str) -> bool {
     let oid = uri.strip_prefix("urn:oid:").unwrap_or(uri);
-    let is =
-        |known: &&str| if known.ends_with('.') { oid.starts_with(*known) } else { oid == *known };
-    CODE_SYSTEMS.iter().any(|known| uri.starts_with(known))
-        || CODE_SYSTEM_OIDS.iter().chain(&MORE_OIDS).any(|known| is(&known))
+    let is = |known: &str| if known.ends_with('.') { oid.starts_with(known) } else { oid == known };
+    let is_known = CODE_SYSTEMS.iter().any(|known| uri.starts_with(known))
+        || CODE_SYSTEM_OIDS.iter().chain(&MORE_OIDS).any(|known| is(known));
+    is_known && uri.len() <= MAX_SYSTEM_LEN && !uri.contains([' ', '@', '?'])
 }
 
 /// Says whether a code system is that of units.
@@ -228,6 +252,15 @@ pub(in super::super) fn code(text: &str) -> Option<&str> {
     (is_form && !is_contact(text)).then_some(text)
 }
 
+/// Returns a code of a system when it has the form of those of the system: in those whose codes
+/// have digits a word is none.
+pub(in super::super) fn code_of<'t>(system: &str, text: &'t str) -> Option<&'t str> {
+    let lower = system.to_ascii_lowercase();
+    let is_named = NUMBERED.iter().any(|part| lower.contains(part));
+    let is_numbered = is_named || NUMBERED_NAMES.contains(&lower.as_str());
+    code(text).filter(|of| !is_numbered || of.bytes().any(|b| b.is_ascii_digit()))
+}
+
 /// Says whether a text has the form of a social security or telephone number, or of a date.
 fn is_contact(text: &str) -> bool {
     let runs: Vec<usize> = text
@@ -235,20 +268,43 @@ fn is_contact(text: &str) -> bool {
         .filter(|r| !r.is_empty())
         .map(|run| if run.bytes().all(|b| b.is_ascii_digit()) { run.len() } else { 0 })
         .collect();
-    matches!(runs[..], [3, 2, 4] | [3, 3, 4] | [1, 3, 3, 4] | [4, 2, 2] | [2 | 1, 2 | 1, 4])
+    matches!(runs[..], [3, 2 | 3, 4] | [1, 3, 3, 4] | [4, 2, 2] | [1 | 2, 1 | 2, 4])
 }
 
 /// Returns the text of a code of a known system when it shows no sign of a person in it: no
-/// address, no long number, no date, no title.
-pub(in super::super) fn display(text: &str) -> Option<&str> {
-    let has_title = text.split(|c: char| !c.is_alphanumeric()).any(|word| {
+/// address, no long number, no date, no title; where the system writes its texts as sentences no
+/// name in the middle.
+pub(in super::super) fn display<'t>(system: &str, text: &'t str) -> Option<&'t str> {
+    let words = || text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
+    let is_title = |word: &str| {
         TITLES.iter().any(|title| word.eq_ignore_ascii_case(title))
             && word.starts_with(char::is_uppercase)
-    });
+    };
+    let is_name = |word: &str| {
+        let mut letters = word.chars();
+        letters.next().is_some_and(char::is_uppercase)
+            && letters.filter(|c| c.is_lowercase()).count() > 1
+    };
     let is_long = longest_number(text) >= 5 || text.len() > MAX_DISPLAY_LEN;
     let is_other = text.contains(['@', '\n', '\r']) || text.contains("://");
     let has_contact = text.split([' ', ',', ';']).any(is_contact);
-    (!has_title && !is_long && !is_other && !has_contact).then_some(text)
+    let has_name = has_sentences(system) && words().skip(1).any(is_name);
+    let is_told = words().any(is_title) || is_long || is_other || has_contact || has_name;
+    (!is_told).then_some(text)
+}
+
+/// Says whether the texts of a system have capitals only where a sentence has them.
+fn has_sentences(system: &str) -> bool {
+    let parts = [
+        "snomed",
+        "icd",
+        "2.16.840.1.113883.6.96",
+        "2.16.840.1.113883.6.90",
+        "2.16.840.1.113883.6.103",
+    ];
+    let lower = system.to_ascii_lowercase();
+    parts.iter().any(|part| lower.contains(part))
+        || ["sct", "snm", "i10", "i10c", "i10p", "i9", "i9c", "i9cdx"].contains(&lower.as_str())
 }
 
 fn longest_number(text: &str) -> usize {
@@ -323,13 +379,12 @@ mod tests {
 
     #[test]
     fn a_text_that_shows_a_person_is_not_that_of_a_code() {
-        for ok in [
-            "Acute bronchitis (disorder)",
-            "Hydrochlorothiazide 25 MG Oral Tablet",
-            "Reading disorder",
-        ] {
-            assert_eq!(display(ok), Some(ok));
+        let (sct, rxnorm) = (CODE_SYSTEMS[0], CODE_SYSTEMS[2]);
+        for ok in ["Acute bronchitis (disorder)", "Reading disorder", "Test for HIV-1 antibody"] {
+            assert_eq!(display(sct, ok), Some(ok));
         }
+        let drug = "Hydrochlorothiazide 25 MG Oral Tablet";
+        assert_eq!(display(rxnorm, drug), Some(drug));
         for bad in [
             "Seen by Dr. Castellanos",
             "Mr Jones",
@@ -338,8 +393,10 @@ mod tests {
             "MRN 1234567",
             "on 2011-03-04",
         ] {
-            assert_eq!(display(bad), None, "{bad}");
+            assert_eq!(display(rxnorm, bad), None, "{bad}");
         }
+        assert_eq!(display(sct, "Asthma of Antonio Castellanos"), None);
+        assert_eq!(display("I10", "Asthma of Castellanos"), None);
     }
 
     #[test]

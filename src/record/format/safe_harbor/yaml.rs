@@ -1,6 +1,8 @@
 //! YAML as a researcher reads it: of every key that is known the single values on its own line
 //! that are released, and below it the same. Anything else leaves no line.
 
+use std::fmt::Write as _;
+
 use super::super::tree::Tree;
 use super::plain::{Kind, is_known, kind, stand_in, value};
 use super::{Pseudonyms, copied, rewrite};
@@ -75,10 +77,10 @@ fn element(text: &str, key: &str, project: &Pseudonyms) -> String {
         let is_group = found.value.is_empty() && of.is_some();
         if is_group || released.is_some() {
             let value = released.map(|value| format!(" {value}")).unwrap_or_default();
-            clean += &format!("\n{}{}:{value}", found.lead, found.key);
+            let _ = write!(clean, "\n{}{}:{value}", found.lead, found.key);
         } else if found.lead.contains('-') {
             // The item stays, and with it what follows the key.
-            clean += &format!("\n{}", found.lead.trim_end());
+            let _ = write!(clean, "\n{}", found.lead.trim_end());
         }
         if !is_group {
             above = Some(found.depth);

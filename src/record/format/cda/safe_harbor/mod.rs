@@ -5,6 +5,7 @@
 //! An empty element is written with a space before its end, which no stub has.
 
 mod element;
+mod table;
 
 use std::borrow::Cow;
 
@@ -12,185 +13,20 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use super::super::safe_harbor::{
-    MAX_AGE, Pseudonyms, code, country, display, has_zip, is_code_system, is_number, is_unit,
-    result_word, rewrite, state, zip3,
+    MAX_AGE, Pseudonyms, code, code_of, country, display, has_zip, is_code_system, is_number,
+    is_unit, result_word, rewrite, state, zip3,
 };
 use super::super::tree::Tree;
 
 use element::{Element, print_tag, read};
+use table::{
+    AGES, ATTRIBUTES, FLAGS, NAMESPACES, NULL_FLAVORS, OWN_SYSTEM, QUANTITIES, STRUCTURE,
+    TEMPLATES, TIMES,
+};
 
-const NULL_FLAVORS: [&str; 12] =
-    ["ASKU", "DER", "INV", "MSK", "NA", "NASK", "NAV", "NI", "OTH", "PINF", "QS", "UNK"];
-/// Templates whose identifiers are released: those of HL7, IHE and DS4P.
-const TEMPLATES: [&str; 5] = [
-    "2.16.840.1.113883.10.20.",
-    "1.3.6.1.4.1.19376.",
-    "2.16.840.1.113883.3.3251.",
-    "2.16.840.1.113883.3.88.",
-    "1.2.840.10008.9.",
-];
-/// Namespaces that are released as they are.
-const NAMESPACES: [&str; 2] = ["urn:hl7-org:", "http://www.w3.org/"];
 const STYLE: &str = "<?xml-stylesheet type=\"text/xsl\" href=\"CDA.xsl\"?>";
 const REMARK: &str = "<!-- withheld -->";
 const WITHHELD: &str = "withheld";
-
-/// Elements that hold others.
-const STRUCTURE: [&str; 83] = [
-    "act",
-    "alternateIdentification",
-    "assignedAuthor",
-    "assignedAuthoringDevice",
-    "assignedCustodian",
-    "assignedEntity",
-    "assignedPerson",
-    "associatedEntity",
-    "associatedPerson",
-    "asOrganizationPartOf",
-    "authenticator",
-    "author",
-    "authorization",
-    "birthplace",
-    "component",
-    "componentOf",
-    "consent",
-    "consumable",
-    "criterion",
-    "custodian",
-    "dataEnterer",
-    "documentationOf",
-    "encompassingEncounter",
-    "encounter",
-    "encounterParticipant",
-    "entry",
-    "entryRelationship",
-    "event",
-    "externalAct",
-    "externalDocument",
-    "externalObservation",
-    "externalProcedure",
-    "guardian",
-    "guardianPerson",
-    "healthCareFacility",
-    "identifiedBy",
-    "informant",
-    "informationRecipient",
-    "inFulfillmentOf",
-    "intendedRecipient",
-    "languageCommunication",
-    "legalAuthenticator",
-    "location",
-    "manufacturedLabeledDrug",
-    "manufacturedMaterial",
-    "manufacturedProduct",
-    "manufacturerOrganization",
-    "maintainedEntity",
-    "nonXMLBody",
-    "observation",
-    "observationMedia",
-    "observationRange",
-    "order",
-    "organizer",
-    "parentDocument",
-    "participant",
-    "participantRole",
-    "patient",
-    "patientRole",
-    "performer",
-    "place",
-    "playingDevice",
-    "playingEntity",
-    "precondition",
-    "procedure",
-    "product",
-    "providerOrganization",
-    "recordTarget",
-    "referenceRange",
-    "relatedDocument",
-    "relatedEntity",
-    "relatedPerson",
-    "relatedSubject",
-    "receivedOrganization",
-    "representedCustodianOrganization",
-    "representedOrganization",
-    "responsibleParty",
-    "scopingEntity",
-    "section",
-    "serviceEvent",
-    "serviceProviderOrganization",
-    "specimen",
-    "structuredBody",
-];
-const MORE_STRUCTURE: [&str; 8] = [
-    "specimenPlayingEntity",
-    "specimenRole",
-    "subject",
-    "substanceAdministration",
-    "supply",
-    "reference",
-    "wholeOrganization",
-    "bodyStructure",
-];
-/// Elements with a time, or with parts that have one.
-const TIMES: [&str; 9] = [
-    "availabilityTime",
-    "awarenessTime",
-    "birthTime",
-    "deceasedTime",
-    "effectiveTime",
-    "expirationTime",
-    "time",
-    "useablePeriod",
-    "validTime",
-];
-const QUANTITIES: [&str; 11] = [
-    "denominator",
-    "doseCheckQuantity",
-    "doseQuantity",
-    "expectedUseTime",
-    "maxDoseQuantity",
-    "multipleBirthOrderNumber",
-    "numerator",
-    "quantity",
-    "rateQuantity",
-    "repeatNumber",
-    "sequenceNumber",
-];
-const FLAGS: [&str; 6] = [
-    "deceasedInd",
-    "independentInd",
-    "multipleBirthInd",
-    "preferenceInd",
-    "seperatableInd",
-    "uncertaintyInd",
-];
-/// Codes whose element says of which system they are.
-const OWN_SYSTEM: [&str; 8] = [
-    "confidentialityCode",
-    "languageCode",
-    "modeCode",
-    "moodCode",
-    "proficiencyLevelCode",
-    "realmCode",
-    "signatureCode",
-    "statusCode",
-];
-/// Attributes of elements that hold others.
-const ATTRIBUTES: [&str; 11] = [
-    "classCode",
-    "contextConductionInd",
-    "contextControlCode",
-    "determinerCode",
-    "inversionInd",
-    "moodCode",
-    "negationInd",
-    "typeCode",
-    "institutionSpecified",
-    "operator",
-    "xsi:type",
-];
-/// Codes of an age, of which the value is a number without a unit.
-const AGES: [&str; 6] = ["30525-0", "21612-7", "29553-5", "397659008", "424144002", "445518008"];
 
 /// Writes a document anew.
 pub(super) fn of(tree: &Tree<'_>, project: &Pseudonyms) -> Option<Vec<u8>> {
@@ -297,10 +133,10 @@ impl Clean<'_> {
                 self.bounded(element, above)
             }
             _ if FLAGS.contains(&local) => flag(element),
-            "code" | "translation" => self.coded(element, above),
-            _ if local.ends_with("Code") => self.coded(element, above),
+            "code" | "translation" => coded(element, above),
+            _ if local.ends_with("Code") => coded(element, above),
             "reference" if element.children.is_empty() => return None,
-            _ if STRUCTURE.contains(&local) || MORE_STRUCTURE.contains(&local) => {
+            _ if STRUCTURE.split_whitespace().any(|known| known == local) => {
                 self.structure(element)
             }
             _ => return None,
@@ -393,7 +229,7 @@ impl Clean<'_> {
         let kind = element.get("xsi:type").unwrap_or_default().to_owned();
         let is_time = kind.ends_with("TS");
         let mut new = match kind.as_str() {
-            "CD" | "CE" | "CV" | "CO" | "CS" => self.coded(element, above),
+            "CD" | "CE" | "CV" | "CO" | "CS" => coded(element, above),
             "BL" => flag(element),
             "ST" | "ED" => element.with_text(result_word(element.text.trim())?),
             "PQ" | "INT" | "REAL" | "MO" | "IVL_PQ" | "IVL_INT" | "IVL_REAL" | "RTO"
@@ -406,34 +242,34 @@ impl Clean<'_> {
         new.attributes.insert(0, ("xsi:type".to_owned(), kind));
         Some(new)
     }
+}
 
-    /// Cleans a code with what translates and qualifies it.
-    fn coded(&self, element: &Element, above: Above<'_>) -> Element {
-        let system = element.get("codeSystem").unwrap_or_default();
-        let of = element.get("code").and_then(code);
-        let is_own = OWN_SYSTEM.contains(&element.local())
-            || above.name == "section" && element.local() == "code"
-            || above.name.is_empty() && element.local() == "code";
-        let mut new = match of {
-            Some(of) if is_code_system(system) => {
-                let text = element.get("displayName").and_then(display);
-                let mut own = vec![("code", of.to_owned()), ("codeSystem", system.to_owned())];
-                own.extend(text.map(|text| ("displayName", text.to_owned())));
-                element.with(own)
-            }
-            Some(of) if is_own && system.is_empty() && is_short(of) => {
-                element.with(vec![("code", of.to_owned())])
-            }
-            _ => element.masked(),
-        };
-        if let Some(kind) = element.get("xsi:type").filter(|kind| is_short(kind)) {
-            new.attributes.insert(0, ("xsi:type".to_owned(), kind.to_owned()));
+/// Cleans a code with what translates and qualifies it.
+fn coded(element: &Element, above: Above<'_>) -> Element {
+    let system = element.get("codeSystem").unwrap_or_default();
+    let of = element.get("code").and_then(|of| code_of(system, of));
+    let is_own = OWN_SYSTEM.contains(&element.local())
+        || above.name == "section" && element.local() == "code"
+        || above.name.is_empty() && element.local() == "code";
+    let mut new = match of {
+        Some(of) if is_code_system(system) => {
+            let text = element.get("displayName").and_then(|text| display(system, text));
+            let mut own = vec![("code", of.to_owned()), ("codeSystem", system.to_owned())];
+            own.extend(text.map(|text| ("displayName", text.to_owned())));
+            element.with(own)
         }
-        let above = Above { name: element.local(), ..above };
-        let translations = element.children.iter().filter(|child| child.local() == "translation");
-        new.children = translations.map(|child| self.coded(child, above)).collect();
-        new
+        Some(of) if is_own && system.is_empty() && is_short(of) => {
+            element.with(vec![("code", of.to_owned())])
+        }
+        _ => element.masked(),
+    };
+    if let Some(kind) = element.get("xsi:type").filter(|kind| is_short(kind)) {
+        new.attributes.insert(0, ("xsi:type".to_owned(), kind.to_owned()));
     }
+    let above = Above { name: element.local(), ..above };
+    let translations = element.children.iter().filter(|child| child.local() == "translation");
+    new.children = translations.map(|child| coded(child, above)).collect();
+    new
 }
 
 fn null_flavor(element: &Element) -> Option<(String, String)> {

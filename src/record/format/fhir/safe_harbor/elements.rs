@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::super::super::json::{Members, Value};
 use super::super::super::safe_harbor::{
-    MAX_AGE, Pseudonyms, code, country, display, has_zip, is_code_system, is_ucum, is_unit,
-    result_word, state, zip3,
+    MAX_AGE, Pseudonyms, code, code_of, country, display, has_zip, is_code_system, is_ucum,
+    is_unit, result_word, state, zip3,
 };
 use super::members::{Rule, resource_type, rule};
 
@@ -85,7 +85,7 @@ fn is_empty(value: &Value<'_>) -> bool {
     }
 }
 
-impl<'p> Clean<'p> {
+impl Clean<'_> {
     /// Cleans an entry of a bundle; it stays one.
     pub(super) fn entry<'a>(&self, entry: Value<'a>) -> Value<'a> {
         let Value::Object(members) = entry else { return masked() };
@@ -204,7 +204,7 @@ impl<'p> Clean<'p> {
             return None;
         }
         let has_number = matches!(value.get("value"), Some(Value::Plain(_)));
-        if has_number && value.get("currency").is_none() {
+        if has_number && is_quantity(&value) {
             return quantity(&value);
         }
         if let (Some(system), Some(of)) = (value.str("system"), value.str("code")) {
@@ -223,6 +223,8 @@ impl<'p> Clean<'p> {
                     let codings = self.list(value, |v| self.element(resource, v));
                     clean.extend(codings.map(|codings| (key, codings)));
                 }
+                // Of a class of coverage it must be there.
+                ("value", Value::Text(_)) => clean.push((Cow::Borrowed("_value"), masked())),
                 (_, value) => self.push(resource, key, value, &mut clean),
             }
         }
@@ -348,13 +350,18 @@ fn is_short(number: &str) -> bool {
     digits < MIN_SUSPECT_DIGITS
 }
 
+fn is_quantity(value: &Value<'_>) -> bool {
+    let own = ["value", "comparator", "unit", "system", "code", "id", "extension"];
+    matches!(value, Value::Object(members) if members.iter().all(|m| own.contains(&m.0.as_ref())))
+}
+
 fn coding<'a>(system: &str, of: &str, text: Option<&str>) -> Option<Value<'a>> {
-    let of = code(of).filter(|_| is_code_system(system))?;
+    let of = code_of(system, of).filter(|_| is_code_system(system))?;
     let mut members: Members<'a> = vec![
         (Cow::Borrowed("system"), Value::text(system.to_owned())),
         (Cow::Borrowed("code"), Value::text(of.to_owned())),
     ];
-    let text = text.and_then(display).map(|text| Value::text(text.to_owned()));
+    let text = text.and_then(|text| display(system, text)).map(|text| Value::text(text.to_owned()));
     members.extend(text.map(|text| (Cow::Borrowed("display"), text)));
     Some(Value::Object(members))
 }

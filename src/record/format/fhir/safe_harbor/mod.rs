@@ -94,8 +94,8 @@ fn member(clean: &Clean<'_>, of: Of, text: &str, out: &mut Vec<u8>) -> Option<()
         (Of::PatientMember, "meta") => clean.meta(value).or_else(|| Some(elements::label())),
         (Of::PatientMember, "contained") => clean.list(value, |v| clean.resource(v)),
         (Of::PatientMember, "extension") => clean.extensions(value),
-        (Of::BundleMember, "link" | "signature") => None,
-        (Of::PatientMember | Of::BundleMember, "modifierExtension") => None,
+        (Of::BundleMember, "link" | "signature" | "modifierExtension")
+        | (Of::PatientMember, "modifierExtension") => None,
         (_, known) => clean.member(resource, known, value),
     };
     let (key, value) = match own {

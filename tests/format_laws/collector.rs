@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Returns the text in which identifiers are looked for: in lower case, one space for whatever is
 /// no letter or digit.
-pub(super) fn searchable(_format: FormatId, bytes: &[u8]) -> String {
+pub(crate) fn searchable(_format: FormatId, bytes: &[u8]) -> String {
     words(&String::from_utf8_lossy(bytes))
 }
 
@@ -28,22 +28,22 @@ fn words(text: &str) -> String {
     out
 }
 
-pub(super) fn stands_in(identifier: &str, text: &str) -> bool {
+pub(crate) fn stands_in(identifier: &str, text: &str) -> bool {
     text.contains(&words(identifier))
 }
 
 /// Returns every identifier in a file that is long enough to be looked for.
-pub(super) fn identifiers(format: FormatId, bytes: &[u8]) -> BTreeSet<String> {
+pub(crate) fn identifiers(format: FormatId, bytes: &[u8]) -> BTreeSet<String> {
     let text = String::from_utf8_lossy(bytes);
     let mut found = BTreeSet::new();
     match format {
         FormatId::FhirJson => {
-            fhir(&json(&text), "", "", &mut found);
+            fhir(&json(&text), "", &mut found);
         }
         FormatId::FhirNdjson => {
             let text = text.trim_start_matches('\u{feff}');
             for line in text.lines().filter(|line| !line.trim().is_empty()) {
-                fhir(&serde_json::from_str(line).unwrap(), "", "", &mut found);
+                fhir(&serde_json::from_str(line).unwrap(), "", &mut found);
             }
         }
         FormatId::Json => plain(&json(&text), &mut found),
@@ -115,7 +115,7 @@ fn has_digits(text: &str, count: usize) -> bool {
     text.bytes().filter(u8::is_ascii_digit).count() >= count
 }
 
-fn fhir(value: &Value, key: &str, above: &str, found: &mut BTreeSet<String>) {
+fn fhir(value: &Value, key: &str, found: &mut BTreeSet<String>) {
     match value {
         Value::Object(members) => {
             let url = members.get("url").and_then(Value::as_str).unwrap_or("");
@@ -138,10 +138,10 @@ fn fhir(value: &Value, key: &str, above: &str, found: &mut BTreeSet<String>) {
                 if let (true, Value::String(text)) = (is_name, value) {
                     found.insert(text.clone());
                 }
-                fhir(value, inner, key, found);
+                fhir(value, inner, found);
             }
         }
-        Value::Array(list) => list.iter().for_each(|value| fhir(value, key, above, found)),
+        Value::Array(list) => list.iter().for_each(|value| fhir(value, key, found)),
         Value::String(text) => {
             if let Some(date) = full_date(text) {
                 found.insert(date.to_owned());
@@ -186,7 +186,7 @@ fn hl7(text: &str, found: &mut BTreeSet<String>) {
         for (number, field) in fields.iter().enumerate().skip(1) {
             for part in field.split(['^', '~', '&']) {
                 let digits = part.bytes().take_while(u8::is_ascii_digit).count();
-                if digits >= 8 && part.starts_with("19") || part.starts_with("20") && digits >= 8 {
+                if digits >= 8 && (part.starts_with("19") || part.starts_with("20")) {
                     found.insert(part[..digits].to_owned());
                 }
             }
@@ -267,7 +267,7 @@ fn dicom(bytes: &[u8], found: &mut BTreeSet<String>) {
     for at in 132..bytes.len().saturating_sub(8) {
         let (vr, length) = (&bytes[at + 4..at + 6], &bytes[at + 6..at + 8]);
         let length = usize::from(u16::from_le_bytes([length[0], length[1]]));
-        let is_tag = bytes[at + 1] == 0 || bytes[at] % 2 == 0;
+        let is_tag = bytes[at + 1] == 0 || bytes[at].is_multiple_of(2);
         if !is_tag || !TEXT.contains(&vr) || SHOWN.contains(&&bytes[at..at + 4]) || length > 200 {
             continue;
         }
