@@ -9,7 +9,9 @@ use crate::error::{Error, Kind, Result};
 use crate::key::hash;
 use crate::realm::policy::NAMES;
 use crate::record::external::BodySource;
-use crate::record::format::{FormatId, Measure, Merged, SectionText, Slot, merge, take_apart};
+use crate::record::format::{
+    FormatId, Measure, Merged, SectionText, Slot, is_whole, merge, take_apart,
+};
 use crate::record::head::Content;
 use crate::record::{Body, PolicyRef, Record, Sight, SlotWrite};
 use std::collections::BTreeMap;
@@ -135,10 +137,10 @@ impl View {
 }
 
 /// Combines what this save changes with what somebody else changed in the same sections since
-/// `base`, element by element; false when both changed the same element.
+/// `base`, element by element; false when both changed the same element, or filled the same field.
 fn combine(base: &Rendered, current: &Rendered, changed: &mut BTreeMap<Slot, SectionText>) -> bool {
     let empty = SectionText::default();
-    changed.iter_mut().all(|(slot, ours)| {
+    let are_combined = changed.iter_mut().all(|(slot, ours)| {
         if contents(&base.record, *slot) == contents(&current.record, *slot) {
             return true;
         }
@@ -150,7 +152,17 @@ fn combine(base: &Rendered, current: &Rendered, changed: &mut BTreeMap<Slot, Sec
             }
             None => false,
         }
-    })
+    });
+    // What was not whole before does not keep anybody from saving.
+    are_combined && (fits(current, changed) || !is_whole(&current.base))
+}
+
+/// Says whether what is saved fits what the record is now: its sections may be others than those
+/// that somebody else changed, and fill the same place. Whoever fills one sees all that may.
+fn fits(current: &Rendered, changed: &BTreeMap<Slot, SectionText>) -> bool {
+    let mut after = current.base.clone();
+    after.extend(changed.iter().map(|(slot, text)| (*slot, text.clone())));
+    is_whole(&after)
 }
 
 pub(super) fn contents(record: &Record, slot: Slot) -> Vec<&Content> {
