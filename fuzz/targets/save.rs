@@ -1,9 +1,6 @@
 //! Any edit of any view is refused, or read back, and leaves the hidden sections alone.
 #![no_main]
 
-#[path = "../src/laws.rs"]
-mod laws;
-
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    let _ = laws::save(bytes);
+    let _ = chartfs_fuzz::save(bytes);
 });

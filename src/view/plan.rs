@@ -10,7 +10,8 @@ use crate::key::hash;
 use crate::realm::policy::NAMES;
 use crate::record::external::BodySource;
 use crate::record::format::{
-    FormatId, Measure, Merged, SectionText, Slot, is_doubled, join, merge, take_apart,
+    FormatId, Measure, Merged, SectionText, Sections, Slot, is_doubled, is_whole, join, merge,
+    take_apart,
 };
 use crate::record::head::Content;
 use crate::record::{Body, PolicyRef, Record, Sight, SlotWrite};
@@ -91,10 +92,11 @@ impl View {
             if !combine(base, current, &mut merged.changed) {
                 return Ok(None);
             }
-            let mut both = current.base.clone();
-            both.extend(merged.changed.clone());
+            let both = together(current, &merged.changed);
             let texts = [&base.bytes[..], &bytes[..], &current.bytes[..]];
-            if is_doubled(base.format, texts, &join(base.format, &both), &rules) {
+            // What was not whole before does not keep anybody from saving.
+            let fits = is_whole(&both) || !is_whole(&current.base);
+            if !fits || is_doubled(base.format, texts, &join(base.format, &both), &rules) {
                 return Ok(None);
             }
         }
@@ -143,7 +145,7 @@ impl View {
 }
 
 /// Combines what this save changes with what somebody else changed in the same sections since
-/// `base`, element by element; false when both changed the same element.
+/// `base`, element by element; false when both changed the same element, or filled the same field.
 fn combine(base: &Rendered, current: &Rendered, changed: &mut BTreeMap<Slot, SectionText>) -> bool {
     let empty = SectionText::default();
     changed.iter_mut().all(|(slot, ours)| {
@@ -159,6 +161,14 @@ fn combine(base: &Rendered, current: &Rendered, changed: &mut BTreeMap<Slot, Sec
             None => false,
         }
     })
+}
+
+/// Returns what is shown once this is saved: what the record is now, whose other sections somebody
+/// else may have changed, with the changed ones in it.
+fn together(current: &Rendered, changed: &BTreeMap<Slot, SectionText>) -> Sections {
+    let mut both = current.base.clone();
+    both.extend(changed.iter().map(|(slot, text)| (*slot, text.clone())));
+    both
 }
 
 pub(super) fn contents(record: &Record, slot: Slot) -> Vec<&Content> {

@@ -1,7 +1,6 @@
 //! Partial views of DICOM files before real tools, and back through what these write.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use chartfs::record::format::{FormatId, Rules, Sections, Slot, join, merge};
 
@@ -64,18 +63,9 @@ fn save_back(file: &Path, sections: &Sections, hidden: &[Slot]) {
 fn real_tools_read_and_edit_partial_views() {
     let folder = tempfile::tempdir().unwrap();
     let all = write_views(folder.path());
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats/dicom_check.py");
-    let python = std::env::var_os("CHARTFS_TEST_PYTHON").unwrap_or_else(|| "python3".into());
-    let done = match Command::new(python).arg(script).arg(folder.path()).output() {
-        Ok(done) => done,
-        Err(e) => {
-            println!("SKIPPED: DICOM tools: no Python to drive them: {e}");
-            return;
-        }
-    };
-    let said = String::from_utf8_lossy(&done.stdout);
-    println!("{said}");
-    assert!(done.status.success(), "{said}{}", String::from_utf8_lossy(&done.stderr));
+    if !crate::readers::run("dicom_check.py", folder.path()) {
+        return;
+    }
     let mut saves = 0;
     for (place, sections) in &all {
         for (name, hidden) in VIEWS {

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chartfs::error::Kind;
 use chartfs::record::format::{
-    FormatId, Rules, SectionText, Sections, Slot, join, merge, slots_of, split, take_apart,
+    FormatId, Rules, SectionText, Sections, Slot, is_whole, join, merge, slots_of, split,
+    take_apart,
 };
 use proptest::prelude::*;
 
@@ -261,6 +262,32 @@ fn a_note_is_cut_by_what_its_headings_say() {
 }
 
 #[test]
+fn what_two_people_put_into_one_place_does_not_fit() {
+    for (name, text, [one, two]) in [
+        ("a.md", "# Labs\n", ["one\n\n# Labs\n", "HIV\n\n# Labs\n"]),
+        ("a.toml", "[labs]\n", ["[labs]\n# one\n", "[labs]\n# two\n"]),
+    ] {
+        let (format, sections) = cut(name, text);
+        let all = random_view(format, u64::MAX);
+        let saved = |edited: &str| {
+            let mut after = sections.clone();
+            save(format, &mut after, &all, edited).unwrap();
+            assert!(is_whole(&after));
+            after
+        };
+        let (one, two) = (saved(one), saved(two));
+        let mut both = one.clone();
+        for (slot, text) in &two {
+            let empty = SectionText::default();
+            let of = |all: &Sections| all.get(slot).unwrap_or(&empty).clone();
+            let combined = SectionText::combine(&of(&sections), text, &of(&one)).unwrap();
+            both.insert(*slot, combined);
+        }
+        assert!(!is_whole(&both), "{name}");
+    }
+}
+
+#[test]
 fn a_block_behind_a_hidden_last_one_gets_a_line_of_its_own() {
     let (format, mut sections) = cut("note.md", "# Labs\nx\n# Medications\ny");
     let visible = only(&[Slot::LABS]);
@@ -348,8 +375,7 @@ fn a_table_is_hidden_with_its_comments_and_a_new_key_stays_outside_of_it() {
 
 #[test]
 fn views_are_read_by_other_programs() {
-    let folder = std::env::temp_dir().join(format!("chartfs-flat-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let mut dice = Dice(5);
     for (index, (name, text, _)) in CUT.iter().enumerate() {
         let (format, sections) = cut(name, text);
@@ -361,19 +387,11 @@ fn views_are_read_by_other_programs() {
         for round in 0..20 {
             let mask = if round == 0 { 0 } else { dice.mask() };
             let view = join(format, &pick(&sections, &random_view(format, mask)));
-            std::fs::write(folder.join(format!("{index}-{round}.{suffix}")), view).unwrap();
+            let file = folder.path().join(format!("{index}-{round}.{suffix}"));
+            std::fs::write(file, view).unwrap();
         }
     }
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/formats/flat_check.py");
-    let python = std::env::var_os("CHARTFS_TEST_PYTHON").unwrap_or_else(|| "python3".into());
-    let done = std::process::Command::new(python).arg(script).arg(&folder).output();
-    std::fs::remove_dir_all(&folder).unwrap();
-    let Ok(done) = done else {
-        println!("SKIPPED: views read by other programs: python3 is not installed");
-        return;
-    };
-    println!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
-    assert!(done.status.success());
+    crate::readers::run("flat_check.py", folder.path());
 }
 
 proptest! {

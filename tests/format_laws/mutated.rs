@@ -9,7 +9,8 @@ use crate::dicom::dicom_files;
 use crate::files::files;
 use crate::record::Dice;
 
-#[path = "../../fuzz/src/laws.rs"]
+#[allow(unreachable_pub, reason = "they are public in the crate of the fuzz targets")]
+#[path = "../../fuzz/src/lib.rs"]
 mod laws;
 
 /// Longer files are left to the other laws.

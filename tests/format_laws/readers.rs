@@ -4,12 +4,12 @@ use std::path::Path;
 use std::process::Command;
 
 /// Runs a script over a folder and returns whether it was run; it says itself what it skips.
-pub(crate) fn run(script: &Path, folder: &Path, what: &str) -> bool {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats").join(script);
+pub(crate) fn run(script: &str, folder: &Path) -> bool {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/formats").join(script);
     let python = std::env::var_os("CHARTFS_TEST_PYTHON").unwrap_or_else(|| "python3".into());
-    match Command::new(python).arg(script).arg(folder).output() {
+    match Command::new(python).arg(path).arg(folder).output() {
         Err(e) => {
-            println!("SKIPPED: {what}: no Python to run them: {e}");
+            println!("SKIPPED: {script}: there is no Python to run it: {e}");
             false
         }
         Ok(ran) => {

@@ -3,7 +3,7 @@
 use chartfs::error::Kind;
 use chartfs::store::Bucket;
 
-use super::support::TestRealm;
+use super::support::{POLICY, TestRealm};
 use super::{ROOT, begin_edit, drive, eager, end_edit, names, read, save};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,6 +43,38 @@ async fn a_conflict_copy_says_of_whom_where_when_and_what() {
     let replace = chartfs::view::RenameMode::Replace;
     three.rename(ROOT, copy.as_bytes(), ROOT, b"copy.json", replace).await.unwrap();
     assert_eq!(conflict("/copy.json").await.unwrap(), "r.json version 2");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_who_fill_the_same_empty_field_both_keep_their_text() {
+    // Only who sees every section can fill a field whose text decides where it belongs.
+    let policy =
+        POLICY.replace("psychiatrist@north", "physician@st-mary").replace("staff", "physician");
+    let policy = policy.replace("physician@north", "physician@st-mary");
+    let message = |phone: &str| format!("MSH|^~\\&|A\rPID|1||7||Q|||||||{phone}||x\rDG1|1||J45\r");
+    for (name, empty, first, second) in [
+        ("r.md", "# Labs\nx\n", "one\n\n# Labs\nx\n", "two\n\n# Labs\nx\n"),
+        ("r.md", "# Labs\nx\n", "one\n\n# Labs\nx\n", "HIV\n\n# Labs\nx\n"),
+        ("r.toml", "[labs]\nx = 1\n", "[labs]\nx = 1\n# one\n", "[labs]\nx = 1\n# two\n"),
+        ("r.hl7", &message(""), &message("1"), &message("2")),
+    ] {
+        let realm = TestRealm::found_with(Bucket::memory(), &policy).await;
+        let one = eager(&realm, "doctor").await;
+        let path = format!("/{name}");
+        save(&one, &path, empty).await.unwrap();
+        let two = eager(&realm, "doctor").await;
+        let edits = [begin_edit(&one, &path, first).await, begin_edit(&two, &path, second).await];
+        end_edit(&one, edits[0]).await;
+        end_edit(&two, edits[1]).await;
+        let three = eager(&realm, "doctor").await;
+        let all = names(&three, "/").await;
+        assert_eq!(all.len(), 2, "{name}: {all:?}");
+        let copy = all.iter().find(|n| *n != name).unwrap();
+        assert_eq!(read(&three, &path).await, first);
+        assert_eq!(read(&three, &format!("/{copy}")).await, second);
+        save(&three, &path, second).await.unwrap();
+        assert_eq!(read(&three, &path).await, second);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -20,69 +20,43 @@
 use std::borrow::Cow;
 
 use super::FormatId;
-use super::adapter::{Adapter, CUT, Glue};
 use super::keys::{of_heading, of_plain_key};
-use super::outline::{self, Block, GLUE, Line, Outline, behind_blanks, has_suffix, lines, text_of};
+use super::outline::{Block, Line, Outline, Outlined, behind_blanks, lines, text_of};
 use super::rules::{Confidential, Hits, Rules};
-use super::section::Measure;
 use super::slots::Slot;
 use super::tree::Tree;
 
-pub(super) struct Markdown;
+pub(super) const MARKDOWN: Outlined = Outlined {
+    id: FormatId::Markdown,
+    name: "Markdown",
+    suffixes: &["md", "markdown"],
+    parse,
+    deidentify: |_, _| None,
+};
 
-impl Adapter for Markdown {
-    fn id(&self) -> FormatId {
-        FormatId::Markdown
+fn parse<'a>(bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {
+    let (text, begin) = text_of(bytes)?;
+    let front = front_matter(text, begin)?;
+    let matter_end = front.unwrap_or(begin);
+    let body = behind_blanks(text, matter_end);
+    if lines(text, body).next().is_some_and(|line| line.text == "---") {
+        return None;
     }
-
-    fn name(&self) -> &'static str {
-        "Markdown"
-    }
-
-    fn glue(&self) -> Glue {
-        GLUE
-    }
-
-    fn may_be_named(&self, name: &str) -> bool {
-        has_suffix(name, &["md", "markdown"])
-    }
-
-    fn same(&self, a: &[u8], b: &[u8]) -> bool {
-        outline::same(a, b)
-    }
-
-    fn field_parts(&self) -> &'static [Slot] {
-        CUT
-    }
-
-    fn view_len(&self, visible: &[(Slot, Measure)]) -> Option<u64> {
-        Some(outline::view_len(visible))
-    }
-
-    fn parse<'a>(&self, bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {
-        let (text, begin) = text_of(bytes)?;
-        let front = front_matter(text, begin)?;
-        let matter_end = front.unwrap_or(begin);
-        let body = behind_blanks(text, matter_end);
-        if lines(text, body).next().is_some_and(|line| line.text == "---") {
-            return None;
-        }
-        let headings = headings(text, body)?;
-        let first = headings.first().map_or(text.len(), |heading| heading.start);
-        let block = |name: &'static str, start, end, slot| {
-            let identity = Cow::Borrowed(name.as_bytes());
-            (start < end).then_some(Block { identity, start, end, slot })
-        };
-        let matter = text.get(begin..matter_end).unwrap_or_default();
-        let lead = text.get(body..first).unwrap_or_default();
-        let mut outline = Outline::new(text, begin);
-        let matter_slot = of_front_matter(matter, rules);
-        outline.field("front", block("front", begin, matter_end, matter_slot), body);
-        let lead_slot = Rules::decide(Slot::NOTES, rules.text(lead), Confidential::default());
-        outline.field("lead", block("lead", body, first, lead_slot), first);
-        outline.list(blocks(text, &headings, rules));
-        outline.tree("document")
-    }
+    let headings = headings(text, body)?;
+    let first = headings.first().map_or(text.len(), |heading| heading.start);
+    let block = |name: &'static str, start, end, slot| {
+        let identity = Cow::Borrowed(name.as_bytes());
+        (start < end).then_some(Block { identity, start, end, slot })
+    };
+    let matter = text.get(begin..matter_end).unwrap_or_default();
+    let lead = text.get(body..first).unwrap_or_default();
+    let mut outline = Outline::new(text, begin);
+    let matter_slot = of_front_matter(matter, rules);
+    outline.field("front", block("front", begin, matter_end, matter_slot), body);
+    let lead_slot = Rules::decide(Slot::NOTES, rules.text(lead), Confidential::default());
+    outline.field("lead", block("lead", body, first, lead_slot), first);
+    outline.list(blocks(text, &headings, rules));
+    outline.tree("document")
 }
 
 /// Returns where the front matter ends, if there is one; `None` when it is not closed by a whole

@@ -29,7 +29,7 @@ mod toml;
 mod tree;
 mod yaml;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::error::{Error, Kind, Result};
 
@@ -78,9 +78,9 @@ formats! {
     4 Hl7v2 hl7::Hl7v2, "HL7 v2 messages in ER7 by segments, or a batch of them.";
     1 Json json::Json, "A JSON object by its top-level keys.";
     6 Csv csv::Csv, "A table of comma-separated values, or of another separator.";
-    8 Toml toml::Toml, "TOML by its keys and tables.";
-    9 Yaml yaml::Yaml, "YAML by its top-level keys.";
-    10 Markdown markdown::Markdown, "Markdown by its headings.";
+    8 Toml toml::TOML, "TOML by its keys and tables.";
+    9 Yaml yaml::YAML, "YAML by its top-level keys.";
+    10 Markdown markdown::MARKDOWN, "Markdown by its headings.";
     0 Opaque opaque::Opaque, "One section with the bytes as they are.";
 }
 
@@ -165,15 +165,20 @@ pub fn join(format: FormatId, visible: &Sections) -> Vec<u8> {
     format.adapter().show(visible)
 }
 
-/// Says whether every element stands in a shell that the frame has: sections of two versions of a
-/// file need not fit together.
+/// Says whether every element stands in a shell that the frame has, and alone where there is room
+/// for one: sections of two versions of a file need not fit together.
 pub fn is_whole(sections: &Sections) -> bool {
     let frame = sections.get(&Slot::FRAME).map_or(&[][..], |f| &f.items);
-    let has_shell = |container: u32| {
-        frame.iter().any(|i| i.hole().is_some_and(|hole| hole.container == container))
-    };
+    let holes = frame.iter().filter_map(Item::hole);
+    let has_room: BTreeMap<u32, bool> =
+        holes.map(|hole| (hole.container, !hole.kind.is_single())).collect();
+    let mut filled = BTreeSet::new();
     let mut items = sections.values().flat_map(|text| &text.items);
-    items.all(|i| i.container < section::INNER || has_shell(i.container))
+    items.all(|item| match has_room.get(&item.container) {
+        Some(true) => true,
+        Some(false) => filled.insert(item.container),
+        None => item.container < section::INNER,
+    })
 }
 
 fn opaque(bytes: &[u8]) -> Sections {

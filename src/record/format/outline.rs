@@ -14,15 +14,70 @@
 
 use std::borrow::Cow;
 
-use super::MAX_SPLIT_BYTES;
-use super::adapter::Glue;
+use super::adapter::{Adapter, CUT, Glue};
 use super::rules::{Confidential, Rules};
+use super::safe_harbor::Pseudonyms;
 use super::section::{DOCUMENT, HoleKind, INNER, LIST, Measure, ROOT};
 use super::slots::Slot;
 use super::tree::{Claim, Form, Gap, Kind, Tree};
+use super::{FormatId, MAX_SPLIT_BYTES};
 
-/// Line feeds stand between the blocks of the list.
-pub(super) const GLUE: Glue = Glue { list: true, inner: false };
+/// A format whose texts are blocks: what is its own.
+pub(super) struct Outlined {
+    pub(super) id: FormatId,
+    pub(super) name: &'static str,
+    /// The endings of its files' names.
+    pub(super) suffixes: &'static [&'static str],
+    pub(super) parse: for<'a> fn(&'a [u8], &Rules) -> Option<Tree<'a>>,
+    /// Makes the text that a researcher reads, where there is one.
+    pub(super) deidentify: fn(&Tree<'_>, &Pseudonyms) -> Option<Vec<u8>>,
+}
+
+impl Adapter for Outlined {
+    fn id(&self) -> FormatId {
+        self.id
+    }
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Line feeds stand between the blocks of the list.
+    fn glue(&self) -> Glue {
+        Glue { list: true, inner: false }
+    }
+
+    fn may_be_named(&self, name: &str) -> bool {
+        has_suffix(name, self.suffixes)
+    }
+
+    /// Blocks are the same when they differ in blank lines around them only.
+    fn same(&self, a: &[u8], b: &[u8]) -> bool {
+        a.trim_ascii_end() == b.trim_ascii_end()
+    }
+
+    /// The words of a block decide its section.
+    fn field_parts(&self) -> &'static [Slot] {
+        CUT
+    }
+
+    /// What is visible, and the line feeds of the list.
+    fn view_len(&self, visible: &[(Slot, Measure)]) -> Option<u64> {
+        let sum = |(text, count), (_, m): &(Slot, Measure)| {
+            (m.text_len.saturating_add(text), u64::from(m.list_count) + count)
+        };
+        let (text, count): (u64, u64) = visible.iter().fold((0, 0), sum);
+        Some(text.saturating_add(count.saturating_sub(1)))
+    }
+
+    fn deidentify(&self, text: &[u8], project: &Pseudonyms) -> Option<Vec<u8>> {
+        (self.deidentify)(&self.parse(text, &Rules::builtin())?, project)
+    }
+
+    fn parse<'a>(&self, bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {
+        (self.parse)(bytes, rules)
+    }
+}
 
 /// One element.
 pub(super) struct Block<'a> {
@@ -150,20 +205,6 @@ fn shell(
     node.end = span.1;
     let (start, end, stub) = (gap.0, gap.1, Vec::new());
     node.form = Form::Shell(Gap { start, end, container: fills, kind, separator, stub });
-}
-
-/// Returns the exact size of a view: what is visible, and the line feeds of the list.
-pub(super) fn view_len(visible: &[(Slot, Measure)]) -> u64 {
-    let sum = |(text, count), (_, m): &(Slot, Measure)| {
-        (m.text_len.saturating_add(text), u64::from(m.list_count) + count)
-    };
-    let (text, count): (u64, u64) = visible.iter().fold((0, 0), sum);
-    text.saturating_add(count.saturating_sub(1))
-}
-
-/// Says whether two blocks differ in blank lines around them only.
-pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
-    a.trim_ascii_end() == b.trim_ascii_end()
 }
 
 /// One line of a text.

@@ -17,14 +17,10 @@ use toml_parser::Source;
 use toml_parser::parser::{Event, EventKind, RecursionGuard, parse_document};
 
 use super::FormatId;
-use super::adapter::{Adapter, CUT, Glue};
 use super::keys::of_plain_key;
-use super::outline::{
-    self, Block, END, GLUE, Outline, behind_blanks, comments, has_suffix, text_of,
-};
+use super::outline::{Block, END, Outline, Outlined, behind_blanks, comments, text_of};
 use super::rules::{Confidential, Hits, Rules};
-use super::safe_harbor::{self, Pseudonyms};
-use super::section::Measure;
+use super::safe_harbor;
 use super::slots::Slot;
 use super::tree::Tree;
 
@@ -32,81 +28,53 @@ use super::tree::Tree;
 const MAX_BYTES: usize = 32 << 20;
 const MAX_DEPTH: u32 = 100;
 
-pub(super) struct Toml;
+pub(super) const TOML: Outlined = Outlined {
+    id: FormatId::Toml,
+    name: "TOML",
+    suffixes: &["toml"],
+    parse,
+    deidentify: safe_harbor::toml::of,
+};
 
-impl Adapter for Toml {
-    fn id(&self) -> FormatId {
-        FormatId::Toml
+fn parse<'a>(bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {
+    let (text, begin) = text_of(bytes).filter(|(text, _)| text.len() <= MAX_BYTES)?;
+    if without_return(text).split("\r\n").any(|part| part.contains('\r')) {
+        return None;
     }
-
-    fn name(&self) -> &'static str {
-        "TOML"
+    let head = behind_blanks(text, begin);
+    if head > begin && !text[..head].ends_with('\n') {
+        return None;
     }
-
-    fn glue(&self) -> Glue {
-        GLUE
+    let (found, end) = statements(text, begin)?;
+    let unended = end.is_some_and(|at| !text[..at].ends_with('\n'));
+    // What stays when the comments behind everything are hidden must be a text, too.
+    let needs_end = match found.last() {
+        Some(last) => last.kind == Of::Key,
+        None => end.is_some_and(|at| at > begin),
+    };
+    if unended && needs_end {
+        return None;
     }
-
-    fn may_be_named(&self, name: &str) -> bool {
-        has_suffix(name, &["toml"])
-    }
-
-    fn same(&self, a: &[u8], b: &[u8]) -> bool {
-        outline::same(a, b)
-    }
-
-    fn field_parts(&self) -> &'static [Slot] {
-        CUT
-    }
-
-    fn view_len(&self, visible: &[(Slot, Measure)]) -> Option<u64> {
-        Some(outline::view_len(visible))
-    }
-
-    fn deidentify(&self, text: &[u8], project: &Pseudonyms) -> Option<Vec<u8>> {
-        safe_harbor::toml::of(&self.parse(text, &Rules::builtin())?, project)
-    }
-
-    fn parse<'a>(&self, bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {
-        let (text, begin) = text_of(bytes).filter(|(text, _)| text.len() <= MAX_BYTES)?;
-        if without_return(text).split("\r\n").any(|part| part.contains('\r')) {
-            return None;
-        }
-        let head = behind_blanks(text, begin);
-        if head > begin && !text[..head].ends_with('\n') {
-            return None;
-        }
-        let (found, end) = statements(text, begin)?;
-        let unended = end.is_some_and(|at| !text[..at].ends_with('\n'));
-        // What stays when the comments behind everything are hidden must be a text, too.
-        let needs_end = match found.last() {
-            Some(last) => last.kind == Of::Key,
-            None => end.is_some_and(|at| at > begin),
-        };
-        if unended && needs_end {
-            return None;
-        }
-        let mut outline = Outline::new(text, head.min(end.unwrap_or(head)));
-        let tables = found.iter().position(|s| s.kind != Of::Key).unwrap_or(found.len());
-        let stop = end.unwrap_or(text.len());
-        let slots = slots(text, &found, stop, rules)?;
-        let block = |index: usize, end: usize| {
-            let identity = Cow::Owned(found[index].path.join("\0").into_bytes());
-            Block { identity, start: found[index].start, end, slot: slots[index] }
-        };
-        let next = |index: usize| found.get(index + 1).map(|s| s.start);
-        let key_end = |i: usize| next(i).unwrap_or(stop);
-        outline.blocks("keys", (0..tables).map(|i| block(i, key_end(i))).collect());
-        let table_end = |i: usize| next(i).map_or(stop, |start| start - 1);
-        outline.list((tables..found.len()).map(|i| block(i, table_end(i))).collect());
-        outline.field(END, end.map(|start| comments(text, start, rules)), text.len());
-        let mut tree = outline.tree("table")?;
-        // Half a line end would be the last byte of a view without the last table.
-        let is_halved = text.contains('\r') && !text.ends_with('\n');
-        let whole = ::toml::from_str::<::toml::Table>(without_return(&text[begin..]));
-        tree.repeated = is_halved || whole.is_err();
-        Some(tree)
-    }
+    let mut outline = Outline::new(text, head.min(end.unwrap_or(head)));
+    let tables = found.iter().position(|s| s.kind != Of::Key).unwrap_or(found.len());
+    let stop = end.unwrap_or(text.len());
+    let slots = slots(text, &found, stop, rules)?;
+    let block = |index: usize, end: usize| {
+        let identity = Cow::Owned(found[index].path.join("\0").into_bytes());
+        Block { identity, start: found[index].start, end, slot: slots[index] }
+    };
+    let next = |index: usize| found.get(index + 1).map(|s| s.start);
+    let key_end = |i: usize| next(i).unwrap_or(stop);
+    outline.blocks("keys", (0..tables).map(|i| block(i, key_end(i))).collect());
+    let table_end = |i: usize| next(i).map_or(stop, |start| start - 1);
+    outline.list((tables..found.len()).map(|i| block(i, table_end(i))).collect());
+    outline.field(END, end.map(|start| comments(text, start, rules)), text.len());
+    let mut tree = outline.tree("table")?;
+    // Half a line end would be the last byte of a view without the last table.
+    let is_halved = text.contains('\r') && !text.ends_with('\n');
+    let whole = ::toml::from_str::<::toml::Table>(without_return(&text[begin..]));
+    tree.repeated = is_halved || whole.is_err();
+    Some(tree)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

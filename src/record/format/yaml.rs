@@ -14,88 +14,57 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 
 use super::FormatId;
-use super::adapter::{Adapter, CUT, Glue};
 use super::keys::of_plain_key;
 use super::outline::{
-    self, Block, END, GLUE, Line, Outline, behind_blanks, comments, has_suffix, lines, text_of,
+    Block, END, Line, Outline, Outlined, behind_blanks, comments, lines, text_of,
 };
 use super::rules::{Confidential, Rules};
-use super::safe_harbor::{self, Pseudonyms};
-use super::section::Measure;
-use super::slots::Slot;
+use super::safe_harbor;
 use super::tree::Tree;
 
-pub(super) struct Yaml;
+pub(super) const YAML: Outlined = Outlined {
+    id: FormatId::Yaml,
+    name: "YAML",
+    suffixes: &["yaml", "yml"],
+    parse,
+    deidentify: safe_harbor::yaml::of,
+};
 
-impl Adapter for Yaml {
-    fn id(&self) -> FormatId {
-        FormatId::Yaml
+fn parse<'a>(bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {
+    let (text, begin) = text_of(bytes)?;
+    let is_strange = |c: char| c == '\t' || (c.is_control() && !matches!(c, '\n' | '\r'));
+    if text.contains(is_strange) || text.contains(['\u{2028}', '\u{2029}']) {
+        return None;
     }
-
-    fn name(&self) -> &'static str {
-        "YAML"
+    let marked = lines(text, begin).next().filter(|line| line.text == "---");
+    let head = behind_blanks(text, marked.map_or(begin, |line| line.end));
+    if head > begin && !text[..head].ends_with('\n') {
+        return None;
     }
-
-    fn glue(&self) -> Glue {
-        GLUE
+    let (found, end) = keys(text, head)?;
+    let stop = end.unwrap_or(text.len());
+    // What stays of the head when the comments behind it are hidden must be a head, too.
+    let is_cut_off = head > stop && stop > begin && !text[..stop].ends_with('\n');
+    if is_cut_off || marked.is_some_and(|line| line.end > stop) {
+        return None;
     }
-
-    fn may_be_named(&self, name: &str) -> bool {
-        has_suffix(name, &["yaml", "yml"])
+    let mut blocks = Vec::with_capacity(found.len());
+    for (index, (start, key)) in found.iter().enumerate() {
+        let end = found.get(index + 1).map_or(stop, |next| next.0 - 1);
+        let span = text.get(*start..end)?;
+        is_whole(span)?;
+        let hits = rules.text(span) | rules.words(key);
+        let slot = Rules::decide(of_plain_key(key), hits, Confidential::default());
+        let identity = Cow::Borrowed(key.as_bytes());
+        blocks.push(Block { identity, start: *start, end, slot });
     }
-
-    fn same(&self, a: &[u8], b: &[u8]) -> bool {
-        outline::same(a, b)
-    }
-
-    fn field_parts(&self) -> &'static [Slot] {
-        CUT
-    }
-
-    fn view_len(&self, visible: &[(Slot, Measure)]) -> Option<u64> {
-        Some(outline::view_len(visible))
-    }
-
-    fn deidentify(&self, text: &[u8], project: &Pseudonyms) -> Option<Vec<u8>> {
-        safe_harbor::yaml::of(&self.parse(text, &Rules::builtin())?, project)
-    }
-
-    fn parse<'a>(&self, bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {
-        let (text, begin) = text_of(bytes)?;
-        let is_strange = |c: char| c == '\t' || (c.is_control() && !matches!(c, '\n' | '\r'));
-        if text.contains(is_strange) || text.contains(['\u{2028}', '\u{2029}']) {
-            return None;
-        }
-        let marked = lines(text, begin).next().filter(|line| line.text == "---");
-        let head = behind_blanks(text, marked.map_or(begin, |line| line.end));
-        if head > begin && !text[..head].ends_with('\n') {
-            return None;
-        }
-        let (found, end) = keys(text, head)?;
-        let stop = end.unwrap_or(text.len());
-        // What stays of the head when the comments behind it are hidden must be a head, too.
-        let is_cut_off = head > stop && stop > begin && !text[..stop].ends_with('\n');
-        if is_cut_off || marked.is_some_and(|line| line.end > stop) {
-            return None;
-        }
-        let mut blocks = Vec::with_capacity(found.len());
-        for (index, (start, key)) in found.iter().enumerate() {
-            let end = found.get(index + 1).map_or(stop, |next| next.0 - 1);
-            let span = text.get(*start..end)?;
-            is_whole(span)?;
-            let hits = rules.text(span) | rules.words(key);
-            let slot = Rules::decide(of_plain_key(key), hits, Confidential::default());
-            let identity = Cow::Borrowed(key.as_bytes());
-            blocks.push(Block { identity, start: *start, end, slot });
-        }
-        let mut outline = Outline::new(text, head.min(stop));
-        outline.list(blocks);
-        outline.field(END, end.map(|start| comments(text, start, rules)), text.len());
-        let mut tree = outline.tree("mapping")?;
-        let mut seen = HashSet::new();
-        tree.repeated = !found.iter().all(|(_, key)| seen.insert(*key));
-        Some(tree)
-    }
+    let mut outline = Outline::new(text, head.min(stop));
+    outline.list(blocks);
+    outline.field(END, end.map(|start| comments(text, start, rules)), text.len());
+    let mut tree = outline.tree("mapping")?;
+    let mut seen = HashSet::new();
+    tree.repeated = !found.iter().all(|(_, key)| seen.insert(*key));
+    Some(tree)
 }
 
 /// Where elements begin, and their keys.

@@ -4,7 +4,6 @@
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::super::merge::{Merged, cannot_be_read};
 use super::super::order;
@@ -14,22 +13,14 @@ use super::super::section::{Item, SectionText};
 use super::super::slots::Slot;
 use super::super::{FormatId, Sections};
 use super::Csv;
-use super::columns::{Nature, column_slot, hits_of, nature, stricter};
+use super::align::{NewColumn, columns_of, digest, frame_of, text_in};
+use super::columns::{hits_of, nature, stricter};
+use super::drawn;
 use super::rows::{Side, match_rows};
 use super::scan::{Grid, value};
-use super::shown::{NOTHING, Shown, ShownPart, ShownRow};
+use super::shown::{Shown, ShownPart, ShownRow};
 use super::stored::{Cell, Column, Frame, MAX_BREAKS, Part};
-use super::{column_number, drawn};
 use crate::error::{Error, Kind, Result};
-
-/// A column of the edited table.
-struct NewColumn<'a> {
-    /// Its place in the view as it was.
-    was: Option<usize>,
-    number: u32,
-    name: &'a [u8],
-    nature: Nature,
-}
 
 struct Merge<'m> {
     shown: &'m Shown<'m>,
@@ -75,80 +66,6 @@ pub(super) fn merge(
     Ok(merge.run(base))
 }
 
-/// Returns the frame with what stands before the first row and behind it now.
-fn frame_of(shown: &Shown<'_>, grid: &Grid<'_>) -> Frame {
-    let mut frame = shown.frame.clone();
-    frame.head = grid.head_text().to_vec();
-    let end = grid.row_end(0);
-    if Shown::end_text(&frame, &frame.end, grid.rows() == 0) != end {
-        frame.end = end.to_vec();
-    }
-    frame
-}
-
-/// Finds what the columns were.
-fn columns_of<'a>(
-    shown: &Shown<'a>,
-    grid: &Grid<'a>,
-    visible: &BTreeSet<Slot>,
-    rules: &Rules,
-) -> Result<Vec<NewColumn<'a>>> {
-    let names: Vec<&[u8]> = grid.row_cells(0).collect();
-    let mut left: Vec<usize> = (0..shown.columns.len()).collect();
-    let mut was: Vec<Option<usize>> = vec![None; names.len()];
-    for (at, name) in names.iter().enumerate() {
-        let is_it = |old: &usize| value(shown.columns[*old].column.name) == value(name);
-        was[at] = left.iter().position(is_it).map(|i| left.remove(i));
-    }
-    let kept = was.iter().flatten().count();
-    let new: Vec<usize> = (0..names.len()).filter(|at| was[*at].is_none()).collect();
-    if new.len() == left.len() && shown.rows.len() == grid.rows() {
-        // A column with another name, that says the same.
-        let same =
-            |(old, new): (usize, usize)| is_renamed(shown, grid, old, new).then_some((old, new));
-        let renamed: Vec<_> = left.iter().copied().zip(new).filter_map(same).collect();
-        renamed.iter().for_each(|(old, new)| was[*new] = Some(*old));
-        left.retain(|old| !renamed.iter().any(|(renamed, _)| renamed == old));
-    }
-    if kept == 0 && !shown.columns.is_empty() && left.len() == shown.columns.len() {
-        return Err(cannot_be_read(FormatId::Csv, "it has none of the columns of the view"));
-    }
-    if !left.is_empty() && !Slot::SENSITIVE.iter().all(|slot| visible.contains(slot)) {
-        let what = "a column cannot be removed through this view";
-        let why = "rows that the view does not show may have cells in it";
-        return Err(Error::new(Kind::Denied, what).because(why));
-    }
-    let mut taken = shown.columns.iter().map(|c| c.column.number).collect();
-    let table = shown.frame.table;
-    let column = |(at, (name, was)): (usize, (&'a [u8], Option<usize>))| {
-        let old = was.map(|was| &shown.columns[was]);
-        let is_named_so = old.is_some_and(|old| value(old.column.name) == value(name));
-        let slot = old.filter(|_| is_named_so).map(|old| old.slot);
-        let slot = slot.unwrap_or_else(|| column_slot(name, table, rules));
-        let number = old.map(|old| old.column.number);
-        let number = number.unwrap_or_else(|| {
-            let cells = digest((0..=grid.rows()).filter_map(|row| grid.row_cells(row).nth(at)));
-            column_number(rules, &[name, b" new ", &cells.to_le_bytes()].concat(), &mut taken)
-        });
-        let as_stored = old.map(|old| old.column.name);
-        let as_stored = as_stored.filter(|stored| text_in(names.len(), stored) == name);
-        let nature = nature(name, slot, table);
-        NewColumn { was, number, name: as_stored.unwrap_or(name), nature }
-    };
-    Ok(names.iter().copied().zip(was).enumerate().map(column).collect())
-}
-
-/// Says whether at least half of the rows say the same in two columns.
-fn is_renamed(shown: &Shown<'_>, grid: &Grid<'_>, old: usize, new: usize) -> bool {
-    let same = |row: &usize| {
-        let cell = shown.rows[*row].cells[old];
-        grid.row_cells(row + 1)
-            .nth(new)
-            .is_some_and(|new| value(shown.cell_text(cell)) == value(new))
-    };
-    (0..grid.rows()).filter(same).count() * 2 >= grid.rows()
-}
-
 impl<'m> Merge<'m> {
     fn run(mut self, base: &'m Sections) -> Merged {
         self.put(Slot::FRAME, self.frame.item());
@@ -164,7 +81,7 @@ impl<'m> Merge<'m> {
             .collect();
         let keys: Vec<(Option<&Rank>, Slot)> = rows.iter().map(Row::place).collect();
         let ranks = order::ranks(&keys);
-        for (row, rank) in rows.iter().zip(ranks) {
+        for (row, rank) in rows.into_iter().zip(ranks) {
             self.put_row(row, &rank);
         }
         self.put_rest(&was);
@@ -193,7 +110,9 @@ impl<'m> Merge<'m> {
             .zip(ranks)
             .map(|(c, rank)| (c.nature.slot, Column { number: c.number, name: c.name }.item(rank)))
             .collect();
-        items.into_iter().for_each(|(slot, item)| self.put(slot, item));
+        for (slot, item) in items {
+            self.put(slot, item);
+        }
     }
 
     /// Finds for every row of the edited table the one that it was.
@@ -205,17 +124,8 @@ impl<'m> Merge<'m> {
         let keys: Vec<(usize, usize)> = common.iter().copied().filter(is_key).collect();
         let old_cell =
             |row: usize, old: usize| self.shown.cell_text(self.shown.rows[row].cells[old]);
-        let side = |count: usize, cell: &dyn Fn(usize, &(usize, usize)) -> &'m [u8]| Side {
-            says: (0..count).map(|row| digest(common.iter().map(|c| cell(row, c)))).collect(),
-            key: (0..count)
-                .map(|row| {
-                    let is_named = keys.iter().any(|c| !value(cell(row, c)).is_empty());
-                    is_named.then(|| digest(keys.iter().map(|c| cell(row, c))))
-                })
-                .collect(),
-        };
-        let old_side = side(self.shown.rows.len(), &|row, c| old_cell(row, c.0));
-        let new_side = side(cells.len(), &|row, c| cells[row][c.1]);
+        let old_side = side(self.shown.rows.len(), &common, &keys, |row, c| old_cell(row, c.0));
+        let new_side = side(cells.len(), &common, &keys, |row, c| cells[row][c.1]);
         match_rows(&old_side, &new_side, |old, new| {
             let pair = |(a, b): &(usize, usize)| (value(old_cell(old, *a)), value(cells[new][*b]));
             let filled = |(a, b): &(Cow<'_, [u8]>, Cow<'_, [u8]>)| !a.is_empty() || !b.is_empty();
@@ -250,7 +160,7 @@ impl<'m> Merge<'m> {
         let end = self.grid.row_end(at + 1);
         let is_last = at + 1 == self.grid.rows();
         let has_end = |row: &&ShownRow<'m>| Shown::end_text(&self.frame, row.end(), is_last) == end;
-        let new_end = if old.filter(has_end).is_some() { None } else { Some(end) };
+        let new_end = if old.as_ref().is_some_and(has_end) { None } else { Some(end) };
         let (texts, is_changed) = self.texts(cells, old);
         let number = old.and_then(|old| old.parts.first()).map(|first| first.part.row);
         // Whoever saves what was shown as two rows makes it two.
@@ -287,14 +197,16 @@ impl<'m> Merge<'m> {
         {
             parts.entry(slot).or_default().push(cell);
         }
-        parts.values_mut().for_each(|cells| cells.sort_unstable());
+        for cells in parts.values_mut() {
+            cells.sort_unstable();
+        }
         Row { old: Some(old), number, new_end, parts, is_moved }
     }
 
     /// Returns the cells of a part whose columns the view did not have.
     fn unseen<'p>(&'p self, part: &'p ShownPart<'m>) -> impl Iterator<Item = Cell<'m>> + 'p {
-        let is_seen = |number: u32| self.shown.columns.iter().any(|c| c.column.number == number);
-        part.part.cells.iter().copied().filter(move |(number, _)| !is_seen(*number))
+        let places = &self.shown.places;
+        part.part.cells.iter().copied().filter(|(number, _)| !places.contains_key(number))
     }
 
     /// Divides the texts of a row among sections. What the view does not show of it counts too, and
@@ -319,7 +231,9 @@ impl<'m> Merge<'m> {
             let slot = raised.map_or(first.nature.slot, |told| stricter(first.nature.slot, told));
             parts.insert(slot, vec![(first.number, &[][..])]);
         }
-        parts.values_mut().for_each(|cells| cells.sort_unstable());
+        for cells in parts.values_mut() {
+            cells.sort_unstable();
+        }
         parts
     }
 
@@ -331,9 +245,9 @@ impl<'m> Merge<'m> {
             unseen.fold(Hits::default(), |sum, cell| sum | hits_of(cell.1, None, self.rules));
         let mut raised = (hits | unseen).strictest();
         let is_at_home = |part: &ShownPart<'m>| {
-            let columns = &self.shown.columns;
-            let own = |cell: &Cell<'m>| columns.iter().find(|c| c.column.number == cell.0);
-            part.part.cells.iter().filter_map(own).all(|column| column.slot == part.slot)
+            let Shown { columns, places, .. } = self.shown;
+            let own = |cell: &Cell<'m>| places.get(&cell.0).map(|at| columns[*at].slot);
+            part.part.cells.iter().filter_map(own).all(|slot| slot == part.slot)
         };
         let moved = old.parts.iter().filter(|p| p.slot.is_sensitive() && !is_at_home(p));
         let mut told: Option<Option<Slot>> = None;
@@ -354,10 +268,10 @@ impl<'m> Merge<'m> {
         })
     }
 
-    fn put_row(&mut self, row: &Row<'m>, rank: &Rank) {
+    fn put_row(&mut self, row: Row<'m>, rank: &Rank) {
         let Some(old) = row.old else {
             let end = row.new_end.unwrap_or_default();
-            for (slot, cells) in row.parts.clone() {
+            for (slot, cells) in row.parts {
                 self.put(slot, Part { row: row.number, end, cells }.item(rank.clone()));
             }
             return;
@@ -370,7 +284,7 @@ impl<'m> Merge<'m> {
             }
             return;
         }
-        for (slot, cells) in row.parts.clone() {
+        for (slot, cells) in row.parts {
             let was = old.parts.iter().find(|part| part.slot == slot);
             let stored = was.map_or(old.end(), |part| part.part.end);
             let end = row.new_end.unwrap_or(stored);
@@ -421,13 +335,17 @@ impl Row<'_> {
     }
 }
 
-/// Returns how a text is shown in a table of so many columns.
-fn text_in(columns: usize, text: &[u8]) -> &[u8] {
-    if text.is_empty() && columns == 1 { NOTHING } else { text }
-}
-
-fn digest<'c>(cells: impl Iterator<Item = &'c [u8]>) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    cells.for_each(|cell| value(cell).hash(&mut hasher));
-    hasher.finish()
+/// Says what rows are by their cells in the columns of both tables.
+fn side<'c>(
+    rows: usize,
+    common: &[(usize, usize)],
+    keys: &[(usize, usize)],
+    cell: impl Fn(usize, &(usize, usize)) -> &'c [u8],
+) -> Side {
+    let key = |row: usize| {
+        let is_named = keys.iter().any(|c| !value(cell(row, c)).is_empty());
+        is_named.then(|| digest(keys.iter().map(|c| cell(row, c))))
+    };
+    let says = |row: usize| digest(common.iter().map(|c| cell(row, c)));
+    Side { says: (0..rows).map(says).collect(), key: (0..rows).map(key).collect() }
 }

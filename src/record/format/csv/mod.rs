@@ -13,9 +13,10 @@
 //! whoever moves, changes or removes the rows of a view leaves what others see of them: see
 //! [`merge`]. Cells and line ends are kept as they are written.
 //!
-//! A text is cut by the name of its file. One that is not rectangular, has more than 4,194,304 cells,
-//! a zero byte, or text behind closing quotes is one section.
+//! A text is cut by the name of its file. One that is not rectangular, has more than 4,096 columns or
+//! 4,194,304 cells, a zero byte, or text behind closing quotes is one section.
 
+mod align;
 mod columns;
 mod merge;
 mod rows;
@@ -176,6 +177,8 @@ fn parts_of<'a>(
         let slot = hits.strictest().map_or(column.slot, |told| stricter(column.slot, told));
         parts.entry(slot).or_default().push((*number, cell));
     }
-    parts.values_mut().for_each(|cells| cells.sort_unstable());
+    for cells in parts.values_mut() {
+        cells.sort_unstable();
+    }
     parts
 }

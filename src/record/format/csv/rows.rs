@@ -61,7 +61,9 @@ impl Match<'_> {
         let (last_old, last_new) = (old.len(), new.len());
         (0..ahead).for_each(|at| self.set(at, at));
         (1..=behind).for_each(|n| self.set(last_old - n, last_new - n));
-        pairs.into_iter().for_each(|(a, b)| self.set(ahead + a, ahead + b));
+        for (a, b) in pairs {
+            self.set(ahead + a, ahead + b);
+        }
     }
 
     /// Matches equal rows that stand elsewhere.

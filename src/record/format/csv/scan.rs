@@ -8,6 +8,8 @@ use super::super::MAX_SPLIT_BYTES;
 
 /// A table of more cells is not cut: each of them costs far more memory than its bytes.
 const MAX_CELLS: usize = 1 << 22;
+/// A table of more columns is not cut: each is looked for among all others.
+const MAX_COLUMNS: usize = 1 << 12;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// What a text may be separated by; of several that fit the one that finds most columns.
 const DELIMITERS: [u8; 4] = *b",\t;|";
@@ -86,7 +88,7 @@ impl<'a> Grid<'a> {
         if self.ends.is_empty() {
             self.columns = count;
         }
-        if count != self.columns || self.cells.len() > MAX_CELLS {
+        if count != self.columns || count > MAX_COLUMNS || self.cells.len() > MAX_CELLS {
             return None;
         }
         let breaks = self.text[at..].iter().take_while(|b| is_break(**b)).count();
@@ -107,6 +109,12 @@ impl<'a> Grid<'a> {
     pub(super) fn row_cells(&self, row: usize) -> impl ExactSizeIterator<Item = &'a [u8]> + '_ {
         let range: Range<usize> = row * self.columns..(row + 1) * self.columns;
         self.cells[range].iter().map(|span| self.slice(*span))
+    }
+
+    /// Returns one cell.
+    pub(super) fn cell(&self, row: usize, column: usize) -> Option<&'a [u8]> {
+        let at = row * self.columns + column;
+        self.cells.get(at).filter(|_| column < self.columns).map(|span| self.slice(*span))
     }
 
     /// Returns the line ends behind a row.

@@ -1,7 +1,7 @@
 //! The table that visible sections show: their columns, and the rows that have a cell in one of
 //! them.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use super::super::Sections;
 use super::super::section::{Item, LIST, ROOT};
@@ -37,6 +37,8 @@ pub(super) struct ShownRow<'s> {
 pub(super) struct Shown<'s> {
     pub(super) frame: Frame,
     pub(super) columns: Vec<ShownColumn<'s>>,
+    /// Where each of them stands, by its number.
+    pub(super) places: HashMap<u32, usize>,
     pub(super) rows: Vec<ShownRow<'s>>,
     /// What visible sections hold and the view does not show: cells of columns that it has not.
     pub(super) withheld: Vec<(Slot, &'s Item)>,
@@ -56,23 +58,22 @@ impl<'s> Shown<'s> {
             all
         };
         let (mut columns, mut withheld) = (Vec::new(), Vec::new());
-        let mut numbers = HashSet::new();
+        let mut places = HashMap::new();
         for (slot, item) in in_container(ROOT) {
             match Column::read(&item.bytes) {
-                Ok(column) if numbers.insert(column.number) => {
+                Ok(column) if !places.contains_key(&column.number) => {
+                    places.insert(column.number, columns.len());
                     columns.push(ShownColumn { slot, item, column });
                 }
                 _ => withheld.push((slot, item)),
             }
         }
-        let mut shown = Self { frame, columns, rows: Vec::new(), withheld };
+        let mut shown = Self { frame, columns, places, rows: Vec::new(), withheld };
         shown.take_rows(in_container(LIST));
         shown
     }
 
     fn take_rows(&mut self, items: Vec<(Slot, &'s Item)>) {
-        let numbers = self.columns.iter().enumerate().map(|(at, c)| (c.column.number, at));
-        let places: HashMap<u32, usize> = numbers.collect();
         let mut known: HashMap<u64, Vec<usize>> = HashMap::new();
         for (slot, item) in items {
             let Ok(part) = Part::read(&item.bytes) else {
@@ -82,7 +83,7 @@ impl<'s> Shown<'s> {
             let here: Vec<(usize, &[u8])> = part
                 .cells
                 .iter()
-                .filter_map(|(column, text)| Some((*places.get(column)?, *text)))
+                .filter_map(|(column, text)| Some((*self.places.get(column)?, *text)))
                 .collect();
             if here.is_empty() {
                 self.withheld.push((slot, item));
@@ -100,7 +101,9 @@ impl<'s> Shown<'s> {
                 self.rows.len() - 1
             });
             let row = &mut self.rows[row];
-            here.into_iter().for_each(|(at, text)| row.cells[at] = Some(text));
+            for (at, text) in here {
+                row.cells[at] = Some(text);
+            }
             row.parts.push(ShownPart { slot, item, part });
         }
     }

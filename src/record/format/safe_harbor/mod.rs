@@ -7,6 +7,7 @@
 
 mod places;
 pub(super) mod plain;
+mod systems;
 mod texts;
 pub(super) mod toml;
 pub(super) mod yaml;
@@ -21,9 +22,8 @@ use super::tree::{Form, Node, Tree};
 use super::{FormatId, Sections};
 
 pub(super) use places::{country, has_zip, state, zip3};
-pub(super) use texts::{
-    MAX_AGE, age, code, code_of, display, is_code_system, is_number, is_ucum, is_unit, result_word,
-};
+pub(super) use systems::{is_code_system, is_ucum};
+pub(super) use texts::{MAX_AGE, age, code, code_of, display, is_number, is_unit, result_word};
 
 /// A year in which a project is done: somebody born ninety years before may be over 89 then.
 const LAST_YEAR: u16 = 2030;

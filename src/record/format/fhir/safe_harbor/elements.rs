@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use super::super::super::json::{Members, Value};
 use super::super::super::safe_harbor::{
-    MAX_AGE, Pseudonyms, code, code_of, country, display, has_zip, is_code_system, is_ucum,
-    is_unit, result_word, state, zip3,
+    Pseudonyms, code, code_of, display, is_code_system, result_word,
 };
 use super::members::{Rule, resource_type, rule};
+use super::quantities::{address, age, is_quantity, is_short, quantity};
 
 const ABSENT_REASON: &str = "http://hl7.org/fhir/StructureDefinition/data-absent-reason";
 const OBSERVATION_VALUE: &str = "http://terminology.hl7.org/CodeSystem/v3-ObservationValue";
@@ -26,20 +26,6 @@ const EXTENSIONS: [&str; 9] = [
 const GENDERS: [&str; 4] = ["male", "female", "other", "unknown"];
 /// Where links of the web pointed: a name that can never be one of the web (RFC 2606).
 const NOWHERE: &str = "https://research.invalid/";
-const YEARS: [&str; 5] = ["a", "yr", "year", "years", "a_j"];
-/// An age of ninety years in other units.
-const OLD: [(&str, f64); 8] = [
-    ("mo", 1080.0),
-    ("month", 1080.0),
-    ("months", 1080.0),
-    ("wk", 4690.0),
-    ("weeks", 4690.0),
-    ("d", 32_850.0),
-    ("day", 32_850.0),
-    ("days", 32_850.0),
-];
-/// A number with this many digits before the point may be one of a person or telephone.
-const MIN_SUSPECT_DIGITS: usize = 9;
 
 /// Cleans the values of one text.
 pub(super) struct Clean<'p> {
@@ -73,7 +59,7 @@ pub(super) fn basic<'a>() -> Value<'a> {
     Value::object([("resourceType", Value::text("Basic")), ("code", masked())])
 }
 
-fn filled(members: Members<'_>) -> Option<Value<'_>> {
+pub(super) fn filled(members: Members<'_>) -> Option<Value<'_>> {
     (!members.is_empty()).then_some(Value::Object(members))
 }
 
@@ -344,23 +330,11 @@ fn is_instant(resource: &str, key: &str) -> bool {
     }
 }
 
-/// Says whether a number is short enough to be a result, amount or count.
-fn is_short(number: &str) -> bool {
-    let whole = number.trim_start_matches('-');
-    let digits = whole.bytes().take_while(u8::is_ascii_digit).count();
-    digits < MIN_SUSPECT_DIGITS
-}
-
 /// Says whether a capital begins a word of small letters in a text.
 fn has_capitalised(text: &str) -> bool {
     text.as_bytes()
         .windows(3)
         .any(|part| part[0].is_ascii_uppercase() && part[1..].iter().all(u8::is_ascii_lowercase))
-}
-
-fn is_quantity(value: &Value<'_>) -> bool {
-    let own = ["value", "comparator", "unit", "system", "code", "id", "extension"];
-    matches!(value, Value::Object(members) if members.iter().all(|m| own.contains(&m.0.as_ref())))
 }
 
 fn coding<'a>(system: &str, of: &str, text: Option<&str>) -> Option<Value<'a>> {
@@ -372,58 +346,4 @@ fn coding<'a>(system: &str, of: &str, text: Option<&str>) -> Option<Value<'a>> {
     let text = text.and_then(|text| display(system, text)).map(|text| Value::text(text.to_owned()));
     members.extend(text.map(|text| (Cow::Borrowed("display"), text)));
     Some(Value::Object(members))
-}
-
-/// Returns a quantity with its unit; years as many as an age may have.
-fn quantity<'a>(value: &Value<'a>) -> Option<Value<'a>> {
-    let Some(Value::Plain(number)) = value.get("value") else { return None };
-    let is_system = value.str("system").is_some_and(is_ucum);
-    let of_system = value.str("code").filter(|_| is_system).and_then(code);
-    let unit = of_system.or_else(|| value.str("unit").filter(|unit| is_unit(unit)));
-    // With a unit it is no number of a person.
-    let is_plain = matches!(number.as_bytes().first(), Some(b'-' | b'0'..=b'9'));
-    if !is_plain || (unit.is_none() && !is_short(number)) {
-        return None;
-    }
-    let number = if unit.is_some_and(is_years) && is_old(number) { "90" } else { *number };
-    let mut members: Members<'a> = vec![(Cow::Borrowed("value"), Value::Plain(number))];
-    let comparator = value.str("comparator").filter(|c| ["<", "<=", ">=", ">"].contains(c));
-    members.extend(comparator.map(|c| (Cow::Borrowed("comparator"), Value::text(c.to_owned()))));
-    members.extend(unit.map(|unit| (Cow::Borrowed("unit"), Value::text(unit.to_owned()))));
-    if let (Some(of), Some(system)) = (of_system, value.str("system")) {
-        members.push((Cow::Borrowed("system"), Value::text(system.to_owned())));
-        members.push((Cow::Borrowed("code"), Value::text(of.to_owned())));
-    }
-    Some(Value::Object(members))
-}
-
-fn is_years(unit: &str) -> bool {
-    YEARS.iter().any(|years| unit.eq_ignore_ascii_case(years))
-}
-
-fn is_old(number: &str) -> bool {
-    number.parse::<f64>().is_ok_and(|age| age >= MAX_AGE)
-}
-
-/// Returns an age; `None` when its unit is not known, or it is over 89 in another than years.
-fn age<'a>(value: &Value<'a>) -> Option<Value<'a>> {
-    let unit = value.str("code").or_else(|| value.str("unit"))?;
-    let Some(Value::Plain(number)) = value.get("value") else { return None };
-    let limit = OLD.iter().find(|row| unit.eq_ignore_ascii_case(row.0)).map(|row| row.1);
-    let is_young = limit.is_some_and(|old| number.parse::<f64>().is_ok_and(|age| age < old));
-    if is_years(unit) || is_young { quantity(value) } else { None }
-}
-
-fn address<'a>(value: &Value<'a>) -> Option<Value<'a>> {
-    let own = |key| value.str(key);
-    let mut members: Members<'a> = Vec::new();
-    let mut add = |key: &'static str, text: Option<&str>| {
-        members.extend(text.map(|text| (Cow::Borrowed(key), Value::text(text.to_owned()))));
-    };
-    add("use", own("use").filter(|u| ["home", "work", "temp", "old", "billing"].contains(u)));
-    let is_here = has_zip(own("country"));
-    add("state", own("state").filter(|_| is_here).and_then(state));
-    add("postalCode", own("postalCode").filter(|_| is_here).and_then(zip3));
-    add("country", own("country").and_then(country));
-    filled(members)
 }

@@ -4,6 +4,7 @@
 
 mod elements;
 mod members;
+mod quantities;
 
 use std::borrow::Cow;
 

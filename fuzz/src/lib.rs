@@ -5,8 +5,6 @@
 //! [`save`] follow one byte n and n patches of 6 bytes: where (4, little-endian), how many bytes
 //! are taken out there (1), and the byte that is put in (1, zero for none).
 
-#![allow(dead_code, reason = "each target uses one of the two")]
-
 use std::collections::BTreeSet;
 
 use chartfs::record::format::{
@@ -19,7 +17,7 @@ const NAMES: [&str; 10] =
 const PATCH_BYTES: usize = 6;
 
 /// Cuts a file, joins it, and looks at a view; returns the format.
-pub(crate) fn split(input: &[u8]) -> Option<FormatId> {
+pub fn split(input: &[u8]) -> Option<FormatId> {
     let (visible, name, file) = head(input)?;
     let (format, sections) = take_apart(file, name, &Rules::builtin());
     assert!(join(format, &sections) == file, "a byte is lost");
@@ -37,7 +35,7 @@ pub(crate) fn split(input: &[u8]) -> Option<FormatId> {
 }
 
 /// Edits a view and saves it; returns the format when the save was not refused.
-pub(crate) fn save(input: &[u8]) -> Option<FormatId> {
+pub fn save(input: &[u8]) -> Option<FormatId> {
     let (visible, name, rest) = head(input)?;
     let (&count, rest) = rest.split_first()?;
     let (patches, file) = rest.split_at_checked(usize::from(count) * PATCH_BYTES)?;

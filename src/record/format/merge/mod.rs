@@ -1,6 +1,8 @@
 //! From an edited view back to sections, without the hidden ones: what is unchanged stays where
 //! it is, what is changed is classified again, what is new goes where an import would put it.
 
+mod refusals;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::error::{Error, Kind, Result};
@@ -11,7 +13,7 @@ use super::order;
 use super::rank::Rank;
 use super::rules::Rules;
 use super::section::{DOCUMENT, HoleKind, INNER, Item, LIST, Role, SectionText};
-use super::tree::{Gap, Kind as FileKind, Node, Tree};
+use super::tree::{Kind as FileKind, Node, Tree};
 use super::{FormatId, Sections, Slot};
 
 /// What a save changes.
@@ -266,91 +268,6 @@ impl<'m> Merge<'m> {
         merged.appended = parts;
         self.check_appended(&merged.appended)?;
         Ok(merged)
-    }
-
-    /// Refuses what would stand in the place of a stub, or change it, when the view may hide what
-    /// stands there already: its own section, by what it says, may be another than that of the
-    /// new text, and two elements would be shown in one place.
-    fn check_stubs(&self) -> Result<()> {
-        if self.adapter.shell_parts().iter().all(|slot| self.visible.contains(slot)) {
-            return Ok(());
-        }
-        let shells = self.rendered.order.iter().filter_map(|placed| placed.item.hole());
-        let stubs: BTreeSet<u32> =
-            shells.filter(|h| h.kind == HoleKind::Stub).map(|h| h.container).collect();
-        let is_stub = |gap: &&Gap| gap.kind == HoleKind::Stub;
-        for (index, node) in self.new.nodes.iter().enumerate() {
-            let was = self.was[index];
-            let fills = was.is_none() && stubs.contains(&self.container[index]);
-            let stub = node.gap().filter(is_stub).map(|gap| &gap.stub);
-            let changes = was.zip(stub).is_some_and(|(was, stub)| was.item.bytes != *stub);
-            if fills || changes {
-                let what = "what this view does not show cannot be filled in or renamed through it";
-                return Err(Error::new(Kind::Denied, what).because("it may be there and hidden"));
-            }
-        }
-        Ok(())
-    }
-
-    /// Refuses a marker with other text: it would be stored as if the author had written it.
-    fn check_marker(&self, index: usize) -> Result<()> {
-        let is_marker = self.was[index].is_some_and(|was| was.slot == Slot::MARKER);
-        if !is_marker || self.same[index] {
-            return Ok(());
-        }
-        let what = "the mark of what this view withholds cannot be changed";
-        Err(Error::new(Kind::Denied, what).hint("take it out: it is shown again, and never stored"))
-    }
-
-    /// Refuses what would stand beside something hidden that has room for one.
-    fn check_appended(&self, appended: &Sections) -> Result<()> {
-        if appended.contains_key(&Slot::FRAME) {
-            return Err(Error::new(Kind::Denied, "the frame of this record is outside the view"));
-        }
-        let holes = self.rendered.order.iter().filter_map(|placed| placed.item.hole());
-        let single: BTreeSet<u32> =
-            holes.filter(|hole| hole.kind.is_single()).map(|hole| hole.container).collect();
-        let mut items = appended.values().flat_map(|text| &text.items);
-        let hidden = items.any(|item| single.contains(&item.container) && !self.held(item));
-        if hidden || self.fills_unseen(&single) {
-            let what = "a field that this view does not show cannot be filled through it";
-            return Err(Error::new(Kind::Denied, what).because("it may have a value"));
-        }
-        Ok(())
-    }
-
-    /// Says whether an item replaces what a field showed: it may move to another section.
-    fn held(&self, item: &Item) -> bool {
-        let mut shown = self.rendered.order.iter();
-        !self.adapter.field_parts().is_empty()
-            && shown.any(|placed| placed.item.container == item.container)
-    }
-
-    /// Says whether a field that showed nothing is filled, and a section may have its value that
-    /// the view does not show.
-    fn fills_unseen(&self, single: &BTreeSet<u32>) -> bool {
-        let mut parts = self.adapter.field_parts().iter();
-        let shown: BTreeSet<u32> = self.rendered.order.iter().map(|p| p.item.container).collect();
-        parts.any(|slot| !self.visible.contains(slot))
-            && self.container.iter().any(|c| single.contains(c) && !shown.contains(c))
-    }
-
-    /// Returns the sections that a removed shell touches.
-    fn removed_shells(&self) -> Result<BTreeSet<Slot>> {
-        let is_shell = |&&index: &&usize| {
-            self.old.nodes[index].gap().is_some_and(|gap| gap.container >= INNER)
-        };
-        if self.gone.iter().find(is_shell).is_none() {
-            return Ok(BTreeSet::new());
-        }
-        let parts = self.adapter.shell_parts();
-        if parts.iter().any(|slot| !self.visible.contains(slot)) {
-            let what = "an element with parts cannot be removed or renamed through this view";
-            let why = "it may have parts that the view does not show";
-            return Err(Error::new(Kind::Denied, what).because(why));
-        }
-        // Said even when they look unchanged, so that somebody else's save of them conflicts.
-        Ok(parts.iter().copied().collect())
     }
 
     /// Returns the shell of the entry list when the text has none: hidden entries need it.
