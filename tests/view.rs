@@ -297,6 +297,27 @@ async fn two_workstations_that_save_at_once_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_table_is_edited_by_who_sees_some_of_its_columns() {
+    let realm = TestRealm::found(Bucket::memory()).await;
+    let doctor = drive(&realm, "doctor").await;
+    let table = "name,drug,dose,diagnosis\nAda,aspirin,10,cough\nBo,zidovudine,300,HIV\nCy,ibuprofen,400,pain\n";
+    save(&doctor, "/t.csv", table.as_bytes()).await.unwrap();
+    let pharmacist = drive(&realm, "pharmacist").await;
+    let view = text(&read(&pharmacist, "/t.csv").await);
+    assert_eq!(view, "drug,dose\naspirin,10\nibuprofen,400\n");
+    let edited = "drug,dose\nnaproxen,250\nibuprofen,600\naspirin,10\n";
+    save(&pharmacist, "/t.csv", edited.as_bytes()).await.unwrap();
+    assert_eq!(text(&read(&pharmacist, "/t.csv").await), edited);
+    let doctor = drive(&realm, "doctor").await;
+    let full = text(&read(&doctor, "/t.csv").await);
+    for row in
+        ["Ada,aspirin,10,cough", "Bo,zidovudine,300,HIV", "Cy,ibuprofen,600,pain", ",naproxen,250,"]
+    {
+        assert!(full.lines().any(|line| line == row), "{full}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn records_that_differ_only_in_hidden_sections_look_the_same() {
     let mut views = Vec::new();
     for notes in ["\"sleeps well\"", "\"hears voices, and this text is longer\""] {

@@ -6,6 +6,8 @@ use std::collections::{HashMap, VecDeque};
 
 /// More changes than this between two tables are not looked for line by line.
 const MAX_CHANGES: usize = 512;
+/// More rows than this that are neither where they were nor as they were are new ones.
+const MAX_LEFT: usize = 256;
 /// How far a changed row is looked for among those that are left.
 const LOOK_AHEAD: usize = 32;
 
@@ -38,7 +40,8 @@ pub(super) fn match_rows(
     this.in_place();
     this.moved();
     this.by_key();
-    this.changed(alike);
+    this.changed(&alike);
+    this.moved_and_changed(alike);
     this.found
 }
 
@@ -112,6 +115,25 @@ impl Match<'_> {
                 (new_from..new_end).filter(|at| self.found[*at].is_none()).collect();
             self.gap(&old, &new, &alike);
             (old_from, new_from) = (old_end + 1, new_end + 1);
+        }
+    }
+
+    /// Matches what is left by what it says, where only one row of each side fits.
+    fn moved_and_changed(&mut self, alike: impl Fn(usize, usize) -> bool) {
+        let old: Vec<usize> = (0..self.used.len()).filter(|at| !self.used[*at]).collect();
+        let new: Vec<usize> =
+            (0..self.found.len()).filter(|at| self.found[*at].is_none()).collect();
+        if old.len().max(new.len()) > MAX_LEFT {
+            return;
+        }
+        let fits: Vec<Vec<usize>> =
+            new.iter().map(|&b| old.iter().copied().filter(|&a| alike(a, b)).collect()).collect();
+        for (&b, fit) in new.iter().zip(&fits) {
+            if let [a] = fit[..]
+                && fits.iter().filter(|other| other.contains(&a)).count() == 1
+            {
+                self.set(a, b);
+            }
         }
     }
 
@@ -241,6 +263,8 @@ mod tests {
         assert_eq!(matched("a b1 c", "a b2 x c"), [Some(0), Some(1), None, Some(2)]);
         assert_eq!(matched("a b1 x c", "a b2 c"), [Some(0), Some(1), Some(3)]);
         assert_eq!(matched("a b", "a new b"), [Some(0), None, Some(1)]);
+        assert_eq!(matched("a b1 c", "b2 x c a"), [Some(1), None, Some(2), Some(0)]);
+        assert_eq!(matched("a b1 c", "b2 b3 c a"), [None, None, Some(2), Some(0)]);
         assert_eq!(matched("a b", ""), []);
     }
 
