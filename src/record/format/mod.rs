@@ -10,6 +10,7 @@ mod combine;
 mod dicom;
 mod fhir;
 mod hl7;
+pub mod identity;
 mod join;
 mod json;
 mod keys;

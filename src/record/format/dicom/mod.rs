@@ -16,6 +16,7 @@
 //! it is an index over patients whose records point at each other by offsets in the file, which no
 //! longer hold when one is cut out.
 
+pub(super) mod identity;
 mod scan;
 mod syntax;
 mod table;
