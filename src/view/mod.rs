@@ -35,6 +35,7 @@ mod rejected;
 mod overtaken;
 mod status;
 mod path;
+mod intake;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,6 +52,7 @@ use listing::OpenFolder;
 use node::{Node, Stands, Tree};
 
 pub use history::{History, PastVersion, RemovedName};
+pub use intake::{Intake, Learnt, Taken};
 pub use path::Saved;
 pub use policy::Rewrapped;
 pub use rejected::{RejectedText, RejectedTexts, TEXTS_LEN_MAX_BYTES, TEXTS_MAX};
@@ -221,11 +223,18 @@ pub struct ViewOptions {
     pub grace: Duration,
     /// The process that ends when the drive is unmounted, when there is one.
     pub daemon_pid: Option<u32>,
+    /// How long a file in an inbox is left alone after its last change, before it is filed.
+    pub inbox_settle: Duration,
 }
 
 impl Default for ViewOptions {
     fn default() -> Self {
-        Self { attr_ttl: Duration::from_secs(5), grace: Duration::from_secs(10), daemon_pid: None }
+        Self {
+            attr_ttl: Duration::from_secs(5),
+            grace: Duration::from_secs(10),
+            daemon_pid: None,
+            inbox_settle: Duration::from_secs(1),
+        }
     }
 }
 
@@ -242,6 +251,8 @@ pub struct View {
     rejected: OnceLock<Arc<RejectedTexts>>,
     /// Where moves are noted that take two commits.
     moves: OnceLock<Arc<Moves>>,
+    /// The inboxes of the drive, with what is known of their patients.
+    intakes: Mutex<Vec<Arc<Intake>>>,
     tree: Mutex<Tree>,
     files: Mutex<HashMap<Handle, Arc<OpenFile>>>,
     folders: Mutex<HashMap<Handle, Arc<OpenFolder>>>,
@@ -279,6 +290,7 @@ impl View {
             unchecked: Mutex::default(),
             rejected: OnceLock::new(),
             moves: OnceLock::new(),
+            intakes: Mutex::default(),
             tree: Mutex::new(Tree::new(Node::root(Stands::Directory { located, policy }))),
             files: Mutex::default(),
             folders: Mutex::default(),

@@ -147,7 +147,7 @@ impl View {
         Ok(())
     }
 
-    async fn has_text(&self, node: &super::node::Node, text: &Text) -> Result<bool> {
+    pub(super) async fn has_text(&self, node: &super::node::Node, text: &Text) -> Result<bool> {
         if self.attr_of(node).await?.size_bytes != text.len() {
             return Ok(false);
         }

@@ -302,7 +302,7 @@ impl Batch {
 /// Puts new lines of a bulk file into the old ones: a resource that both have is the new one.
 ///
 /// # Errors
-/// `Usage` when one of them cannot be read by lines; `NoSpace` when both are too long together.
+/// `Usage` when one of them cannot be read by lines, or both are too long together.
 pub fn union(old: &[u8], new: &[u8]) -> Result<Vec<u8>> {
     let cannot = || Error::new(Kind::Usage, "the lines that are filed already cannot be read");
     let mut order: Vec<&[u8]> = Vec::new();
@@ -324,7 +324,7 @@ pub fn union(old: &[u8], new: &[u8]) -> Result<Vec<u8>> {
     }
     let len: usize = order.iter().map(|line| line.len() + 1).sum();
     if len > PIECE_MAX {
-        return Err(Error::new(Kind::NoSpace, "the patient's lines of this type are too many")
+        return Err(Error::new(Kind::Usage, "the patient's lines of this type are too many")
             .because("a file of them has at most 32 MiB"));
     }
     let mut text = Vec::with_capacity(len);
