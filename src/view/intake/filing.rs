@@ -48,6 +48,12 @@ fn digest_of(text: &Text) -> Result<[u8; 32]> {
 }
 
 impl View {
+    /// Returns the policy in force in a folder: its own head names it.
+    pub(super) async fn policy_in(&self, folder: &Node) -> Result<PolicyRef> {
+        self.entry(folder, b"", self.options.attr_ttl).await?;
+        Ok(place_of(folder)?.1)
+    }
+
     /// Says whether the user sees all of what he may file in a folder.
     pub(super) async fn sees_all(&self, policy: &PolicyRef) -> Result<bool> {
         let names = self.records.may_read(policy, NAMES).await? == Sight::Open;
@@ -69,8 +75,7 @@ impl View {
             Some(name) => self.folder_in(patient, name.as_bytes()).await?,
             None => patient.clone(),
         };
-        let (_, policy) = place_of(&folder)?;
-        let sees_all = self.sees_all(&policy).await?;
+        let sees_all = self.sees_all(&self.policy_in(&folder).await?).await?;
         let name =
             if sees_all { document.name() } else { document.name_of_text(&digest_of(text)?) };
         let name = name.as_bytes();
@@ -117,7 +122,9 @@ impl View {
         if !is_lines && document.version.is_none() {
             return self.store_text(folder.ino, name, text).await;
         }
-        let (Text::Memory(old), Text::Memory(new)) = (self.text_of(&node).await?, text) else {
+        let filed = self.text_of(&node).await;
+        self.let_go(node);
+        let (Text::Memory(old), Text::Memory(new)) = (filed?, text) else {
             return self.store_text(folder.ino, name, text).await;
         };
         if is_lines {
@@ -181,9 +188,15 @@ impl View {
         } else {
             name
         };
-        if let Ok(node) = self.child(folder.ino, &name).await
-            && !self.has_text(&node, text).await?
-        {
+        let is_other = match self.child(folder.ino, &name).await {
+            Ok(node) => {
+                let is_same = self.has_text(&node, text).await;
+                self.let_go(node);
+                !is_same?
+            }
+            Err(_) => false,
+        };
+        if is_other {
             let mark = hex(&digest_of(text)?[..4]);
             name.truncate(room - 10);
             name = marked_name(&name, &format!("-{mark}"));

@@ -12,11 +12,11 @@ use std::time::Duration;
 
 use lru::LruCache;
 
+use super::super::View;
 use super::super::draft::Text;
 use super::super::folder::{Edit, place_of};
 use super::super::node::Node;
 use super::super::save::Onto;
-use super::super::{DirEntry, Ino, NodeKind, View};
 use super::Intake;
 use super::filing::pending;
 use crate::error::{Error, Kind, Result};
@@ -133,19 +133,18 @@ impl View {
     ) -> Result<Learnt> {
         let patients = self.folder_at(&intake.rules.patients).await?;
         let mut learnt = Learnt::default();
-        for entry in self.list_all(patients.ino).await? {
-            let Ok(name) = String::from_utf8(entry.name) else { continue };
-            if entry.attr.kind != NodeKind::Directory {
-                continue;
-            }
-            let people = self.people_in(&*self.node(entry.attr.ino)?).await?;
+        let table = self.table(&patients, self.options.attr_ttl).await?;
+        for (name, entry) in table.0.iter().filter(|(_, entry)| entry.is_directory()) {
+            let Ok(name) = std::str::from_utf8(name) else { continue };
+            let folder = self.node_of(&patients, name.as_bytes(), entry)?;
+            let people = self.people_in(&folder).await?;
             let mut is_known = None;
             for person in &people {
                 let person = renamed(&intake.rules, person);
                 let mut state = intake.index.0.lock().await;
                 let index = self.index_of(intake, &mut state).await?;
                 let found =
-                    self.find_or_enter(intake, &mut state, &index, &person, Some(&name)).await;
+                    self.find_or_enter(intake, &mut state, &index, &person, Some(name)).await;
                 match found {
                     Ok(known) => is_known = Some(is_known != Some(false) && known.folder == name),
                     Err(e) if super::is_final(e.kind()) => is_known = Some(false),
@@ -160,13 +159,6 @@ impl View {
             told(&learnt);
         }
         Ok(learnt)
-    }
-
-    async fn list_all(&self, folder: Ino) -> Result<Vec<DirEntry>> {
-        let handle = self.open_dir(folder).await?;
-        let entries = self.list(handle, 0).await;
-        self.release_dir(handle);
-        Ok(entries?.to_vec())
     }
 
     /// Opens the index, made now if need be.
@@ -224,7 +216,7 @@ impl View {
         given: Option<&str>,
     ) -> Result<Known> {
         let key = state.key.ok_or_else(|| Error::damaged("the index has no key"))?;
-        let mut max_age = self.options.attr_ttl;
+        let (mut max_age, mut is_doubted) = (self.options.attr_ttl, false);
         for _ in 0..TRIES_MAX {
             let found = self.find(state, &key, index, person, max_age).await?;
             if let Some((entry, mut known)) = found {
@@ -236,7 +228,14 @@ impl View {
             }
             let folder = match given {
                 Some(name) => name.to_owned(),
-                None => self.new_folder(intake, person).await?,
+                None => match self.new_folder(intake, person).await {
+                    // Somebody else may have entered the patient and filed something since.
+                    Err(e) if e.kind() == Kind::Usage && !is_doubted => {
+                        (max_age, is_doubted) = (Duration::ZERO, true);
+                        continue;
+                    }
+                    name => name?,
+                },
             };
             let known = Known::new(folder, person);
             match self.enter_patient(&key, index, &known, person).await {
@@ -349,18 +348,19 @@ impl View {
     /// Returns whom the files of a folder are about, as far as the user can read them.
     async fn people_in(&self, folder: &Node) -> Result<Vec<Person>> {
         let mut people: Vec<Person> = Vec::new();
-        for entry in self.list_all(folder.ino).await?.into_iter().take(READ_MAX) {
-            let is_readable = entry.attr.kind == NodeKind::File
-                && entry.attr.size_bytes <= RECOGNISE_MAX_BYTES
-                && entry.attr.size_bytes > 0;
-            let Ok(node) = self.node(entry.attr.ino) else { continue };
-            if !is_readable {
+        let table = match self.table(folder, self.options.attr_ttl).await {
+            Err(e) if e.kind() == Kind::Denied => return Ok(people),
+            table => table?,
+        };
+        for (name, entry) in table.0.iter().filter(|(_, e)| !e.is_directory()).take(READ_MAX) {
+            let node = self.node_of(folder, name, entry)?;
+            let size_bytes = self.attr_of(&node).await?.size_bytes;
+            if size_bytes == 0 || size_bytes > RECOGNISE_MAX_BYTES {
                 continue;
             }
-            let Text::Memory(text) = self.text_of(&node).await? else { continue };
-            if !node.file.is_open() && !node.file.is_dirty() {
-                node.file.forget_text();
-            }
+            let text = self.text_of(&node).await;
+            self.let_go(node);
+            let Text::Memory(text) = text? else { continue };
             if let Ok(found) = identify(&text) {
                 people.push(found.person);
             }

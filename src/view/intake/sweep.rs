@@ -5,7 +5,6 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::super::folder::place_of;
 use super::super::local::{is_local_name, is_stand_in_name};
 use super::super::node::{Node, Stands};
 use super::super::{Ino, Invalidation, View, locked};
@@ -59,6 +58,15 @@ impl View {
         Ok(sum)
     }
 
+    /// Says whether this user may file what is put into an inbox, which is made now if need be.
+    ///
+    /// # Errors
+    /// Those of making and reading the folder.
+    pub async fn may_file(&self, intake: &Intake) -> Result<bool> {
+        self.folder_at(intake.folder()).await?;
+        Ok(self.find_inbox(intake).await?.is_some())
+    }
+
     /// Returns the folder of an inbox, when it is there and its files are this user's to file.
     async fn find_inbox(&self, intake: &Intake) -> Result<Option<Arc<Node>>> {
         let mut folder = self.node(Ino::ROOT)?;
@@ -68,7 +76,10 @@ impl View {
                 found => found?,
             };
         }
-        let Ok((_, policy)) = place_of(&folder) else { return Ok(None) };
+        let policy = match self.policy_in(&folder).await {
+            Err(e) if matches!(e.kind(), Kind::NotDirectory | Kind::Denied) => return Ok(None),
+            policy => policy?,
+        };
         let may = self.may_remove(&folder).await? == Sight::Open && self.sees_all(&policy).await?;
         Ok(may.then_some(folder))
     }
