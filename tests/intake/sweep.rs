@@ -13,7 +13,9 @@ async fn what_is_put_into_the_inbox_is_filed_and_gone_from_there() {
     let text = message("M1", "4711", "Lorimarsh", "19700203");
     drop_in(&view, "a.hl7", &text).await;
     drop_in(&view, "b.txt", "what is this").await;
-    assert_eq!(counts(view.file_inboxes().await.unwrap()), [1, 0, 0, 1]);
+    let below = view.make_path("/inbox/monday/ward").await.unwrap();
+    view.write_path(below, b"c.hl7", text.as_bytes()).await.unwrap();
+    assert_eq!(counts(view.file_inboxes().await.unwrap()), [1, 0, 1, 1]);
     assert_eq!(counts(view.file_inboxes().await.unwrap()), [0, 0, 0, 0]);
     let all = site.all().await;
     assert_eq!(all.len(), 3, "{:?}", all.keys());
@@ -21,7 +23,7 @@ async fn what_is_put_into_the_inbox_is_filed_and_gone_from_there() {
     // Through the view that filed it, too.
     let names: Vec<Vec<u8>> =
         view.list_path("/inbox").await.unwrap().into_iter().map(|e| e.name).collect();
-    assert_eq!(names, [b".failed".to_vec(), b".patients".to_vec()]);
+    assert_eq!(names, [b".failed".to_vec(), b".patients".to_vec(), b"monday".to_vec()]);
     let filed = all.keys().find(|path| path.starts_with("/patients")).unwrap();
     assert_eq!(read(&view, filed).await, text);
 }

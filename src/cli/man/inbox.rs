@@ -50,7 +50,7 @@ ST_MARY = "urn:oid:2.16.840.1.999.1"
 "http://st-mary.example/mrn" = "urn:oid:2.16.840.1.999.1""#;
 
 pub(super) fn parts() -> [Roff; 3] {
-    let mut example = Roff::new();
+    let mut example = heading("EXAMPLE OF AN INBOX");
     literal(&mut example, EXAMPLE);
     let about = paragraphs("INBOXES", ABOUT);
     [about, terms("KEYS OF AN INBOX", KEYS.iter().copied()), example]

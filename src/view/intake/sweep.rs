@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use super::super::folder::place_of;
 use super::super::local::{is_local_name, is_stand_in_name};
 use super::super::node::{Node, Stands};
 use super::super::{Ino, Invalidation, View, locked};
@@ -17,12 +18,17 @@ use crate::record::{RecordId, Sight};
 const LOOK_MAX_AGE: Duration = Duration::from_secs(10);
 /// How long a text waits that could not be filed and may be later.
 const RETRY_INTERVAL: Duration = Duration::from_secs(30);
+/// How deep folders in an inbox are looked into.
+const DEPTH_MAX: usize = 16;
 /// Tails of names that a file has only while it is being written.
 const UNFINISHED: [&[u8]; 4] = [b".filepart", b".partial", b".crdownload", b".writing"];
 
 /// What stood in an inbox when it was looked at last.
 #[derive(Default)]
-pub(in super::super) struct Waiting(Mutex<HashMap<Vec<u8>, Seen>>);
+pub(in super::super) struct Waiting(Mutex<HashMap<Place, Seen>>);
+
+/// A folder, and a name in it.
+type Place = (RecordId, Vec<u8>);
 
 #[derive(Clone, Copy)]
 struct Seen {
@@ -53,7 +59,7 @@ impl View {
         let mut sum = Taken::default();
         for intake in self.inboxes().await? {
             let Some(folder) = self.find_inbox(&intake).await? else { continue };
-            self.file_inbox(&intake, &folder, &mut sum).await?;
+            self.file_folder(&intake, &folder, DEPTH_MAX, &mut sum).await?;
         }
         Ok(sum)
     }
@@ -84,12 +90,27 @@ impl View {
         Ok(may.then_some(folder))
     }
 
-    async fn file_inbox(&self, intake: &Intake, folder: &Arc<Node>, sum: &mut Taken) -> Result<()> {
+    /// Files what lies in a folder and in those below it, which stay.
+    async fn file_folder(
+        &self,
+        intake: &Intake,
+        folder: &Arc<Node>,
+        depth: usize,
+        sum: &mut Taken,
+    ) -> Result<()> {
         let table = self.table(folder, LOOK_MAX_AGE).await?;
-        locked(&intake.waiting.0).retain(|name, _| table.0.contains_key(name));
+        let (place, _) = place_of(folder)?;
+        let is_there = |name: &Vec<u8>| table.0.contains_key(name);
+        locked(&intake.waiting.0).retain(|(at, name), _| *at != place.record || is_there(name));
         for (name, entry) in &table.0 {
-            if entry.is_directory() || is_unfinished(name) || folder.folder.overlay(name).is_some()
-            {
+            if is_unfinished(name) || folder.folder.overlay(name).is_some() {
+                continue;
+            }
+            if entry.is_directory() {
+                if depth > 0 {
+                    let below = self.node_of(folder, name, entry)?;
+                    Box::pin(self.file_folder(intake, &below, depth - 1, sum)).await?;
+                }
                 continue;
             }
             let filed = Box::pin(self.file_settled(intake, folder, name, entry)).await;
@@ -102,7 +123,8 @@ impl View {
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a text stays in an inbox; it is tried again");
-                    if let Some(seen) = locked(&intake.waiting.0).get_mut(name) {
+                    let at = (place.record, name.clone());
+                    if let Some(seen) = locked(&intake.waiting.0).get_mut(&at) {
                         seen.failed = Some(Instant::now());
                     }
                 }
@@ -129,7 +151,8 @@ impl View {
         }
         let seen = self.see(located, &policy, self.options.attr_ttl).await?;
         let version = *seen.record.object_hash();
-        if !self.is_settled(intake, name, located.record, version) || seen.hides {
+        let at = (place_of(folder)?.0.record, name.to_vec());
+        if !self.is_settled(intake, at, located.record, version) || seen.hides {
             return Ok(Taken::default());
         }
         let text = self.text_of(&node).await?;
@@ -147,21 +170,15 @@ impl View {
     }
 
     /// Says whether a text has been as it is for long enough, and is not waiting to be tried again.
-    fn is_settled(
-        &self,
-        intake: &Intake,
-        name: &[u8],
-        record: RecordId,
-        version: [u8; 32],
-    ) -> bool {
+    fn is_settled(&self, intake: &Intake, at: Place, record: RecordId, version: [u8; 32]) -> bool {
         let now = Instant::now();
         let mut waiting = locked(&intake.waiting.0);
-        let known = waiting.get(name).filter(|s| s.record == record && s.version == version);
+        let known = waiting.get(&at).filter(|s| s.record == record && s.version == version);
         let seen = match known {
             Some(seen) => *seen,
             None => {
                 let new = Seen { record, version, since: now, failed: None };
-                waiting.insert(name.to_vec(), new);
+                waiting.insert(at, new);
                 new
             }
         };
