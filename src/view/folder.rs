@@ -2,6 +2,7 @@
 //! changes that wait to share a commit.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -244,6 +245,7 @@ impl View {
             Err(e) => Err(e),
         };
         folder.forget_attr();
+        self.is_named.store(true, Ordering::Relaxed);
         committed.unwrap_or_else(|e| edits.iter().map(|_| Err(e.duplicate())).collect())
     }
 }

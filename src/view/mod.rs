@@ -38,7 +38,7 @@ mod path;
 mod intake;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -253,6 +253,8 @@ pub struct View {
     moves: OnceLock<Arc<Moves>>,
     /// The inboxes of the drive, with what is known of their patients.
     intakes: Mutex<Vec<Arc<Intake>>>,
+    /// Whether a name was given here since the inboxes were looked at.
+    is_named: AtomicBool,
     tree: Mutex<Tree>,
     files: Mutex<HashMap<Handle, Arc<OpenFile>>>,
     folders: Mutex<HashMap<Handle, Arc<OpenFolder>>>,
@@ -291,6 +293,7 @@ impl View {
             rejected: OnceLock::new(),
             moves: OnceLock::new(),
             intakes: Mutex::default(),
+            is_named: AtomicBool::default(),
             tree: Mutex::new(Tree::new(Node::root(Stands::Directory { located, policy }))),
             files: Mutex::default(),
             folders: Mutex::default(),

@@ -2,6 +2,7 @@
 //! read it and take it away. What nobody here may file waits for somebody elsewhere.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,19 @@ const UNFINISHED: [&[u8]; 4] = [b".filepart", b".partial", b".crdownload", b".wr
 
 /// What stood in an inbox when it was looked at last.
 #[derive(Default)]
-pub(in super::super) struct Waiting(Mutex<HashMap<Place, Seen>>);
+pub(in super::super) struct Waiting {
+    files: Mutex<HashMap<Place, Seen>>,
+    looked: Mutex<Option<Instant>>,
+}
+
+impl Waiting {
+    /// Says whether it is time to look again: something waits here, or somebody elsewhere may have
+    /// put something there.
+    fn is_due(&self) -> bool {
+        let is_young = locked(&self.looked).is_some_and(|at| at.elapsed() < LOOK_MAX_AGE);
+        !is_young || locked(&self.files).values().any(|seen| seen.failed.is_none())
+    }
+}
 
 /// A folder, and a name in it.
 type Place = (RecordId, Vec<u8>);
@@ -57,7 +70,12 @@ impl View {
     /// call.
     pub async fn file_inboxes(&self) -> Result<Taken> {
         let mut sum = Taken::default();
+        let is_named = self.is_named.swap(false, Ordering::Relaxed);
         for intake in self.inboxes().await? {
+            if !is_named && !intake.waiting.is_due() {
+                continue;
+            }
+            *locked(&intake.waiting.looked) = Some(Instant::now());
             let Some(folder) = self.find_inbox(&intake).await? else { continue };
             self.file_folder(&intake, &folder, DEPTH_MAX, &mut sum).await?;
         }
@@ -101,7 +119,7 @@ impl View {
         let table = self.table(folder, LOOK_MAX_AGE).await?;
         let (place, _) = place_of(folder)?;
         let is_there = |name: &Vec<u8>| table.0.contains_key(name);
-        locked(&intake.waiting.0).retain(|(at, name), _| *at != place.record || is_there(name));
+        locked(&intake.waiting.files).retain(|(at, name), _| *at != place.record || is_there(name));
         for (name, entry) in &table.0 {
             if is_unfinished(name) || folder.folder.overlay(name).is_some() {
                 continue;
@@ -124,7 +142,7 @@ impl View {
                 Err(error) => {
                     tracing::warn!(%error, "a text stays in an inbox; it is tried again");
                     let at = (place.record, name.clone());
-                    if let Some(seen) = locked(&intake.waiting.0).get_mut(&at) {
+                    if let Some(seen) = locked(&intake.waiting.files).get_mut(&at) {
                         seen.failed = Some(Instant::now());
                     }
                 }
@@ -146,12 +164,15 @@ impl View {
         let Stands::Record { located, policy } = node.stands() else {
             return Ok(Taken::default());
         };
+        let at = (place_of(folder)?.0.record, name.to_vec());
         if located != entry.located || node.file.is_busy() {
+            let (record, since) = (located.record, Instant::now());
+            let busy = Seen { record, version: [0; 32], since, failed: None };
+            locked(&intake.waiting.files).insert(at, busy);
             return Ok(Taken::default());
         }
         let seen = self.see(located, &policy, self.options.attr_ttl).await?;
         let version = *seen.record.object_hash();
-        let at = (place_of(folder)?.0.record, name.to_vec());
         if !self.is_settled(intake, at, located.record, version) || seen.hides {
             return Ok(Taken::default());
         }
@@ -172,7 +193,7 @@ impl View {
     /// Says whether a text has been as it is for long enough, and is not waiting to be tried again.
     fn is_settled(&self, intake: &Intake, at: Place, record: RecordId, version: [u8; 32]) -> bool {
         let now = Instant::now();
-        let mut waiting = locked(&intake.waiting.0);
+        let mut waiting = locked(&intake.waiting.files);
         let known = waiting.get(&at).filter(|s| s.record == record && s.version == version);
         let seen = match known {
             Some(seen) => *seen,
