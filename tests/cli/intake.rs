@@ -149,7 +149,6 @@ fn an_import_that_is_killed_again_and_again_files_everything_once() {
         (kills, seen) = (kills + 1, objects());
     }
     assert!(kills > 0, "it was never killed");
-    println!("killed {kills} times");
     let all = filed(&site, &url);
     assert_eq!(all.len(), 120, "after {kills} kills: {all:?}");
     for number in 0..5 {

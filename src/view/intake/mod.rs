@@ -6,6 +6,7 @@
 //! has one name in its patient's folder, and a patient one entry in the index.
 
 mod filing;
+mod folders;
 mod index;
 mod sweep;
 
@@ -22,8 +23,8 @@ use crate::record::format::identity::{
     Messages, RECOGNISE_MAX_BYTES, Recognised, Shape, identify, shape, shares,
 };
 
+pub use folders::Learnt;
 use index::Index;
-pub use index::Learnt;
 pub(super) use sweep::Waiting;
 
 /// How much of a long text is looked at to find out what it is.

@@ -194,15 +194,11 @@ impl View {
     fn is_settled(&self, intake: &Intake, at: Place, record: RecordId, version: [u8; 32]) -> bool {
         let now = Instant::now();
         let mut waiting = locked(&intake.waiting.files);
-        let known = waiting.get(&at).filter(|s| s.record == record && s.version == version);
-        let seen = match known {
-            Some(seen) => *seen,
-            None => {
-                let new = Seen { record, version, since: now, failed: None };
-                waiting.insert(at, new);
-                new
-            }
-        };
+        let new = Seen { record, version, since: now, failed: None };
+        let seen = waiting.entry(at).or_insert(new);
+        if (seen.record, seen.version) != (record, version) {
+            *seen = new;
+        }
         let is_due = seen.failed.is_none_or(|failed| failed.elapsed() >= RETRY_INTERVAL);
         is_due && seen.since.elapsed() >= self.options.inbox_settle
     }

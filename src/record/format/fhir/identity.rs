@@ -64,8 +64,8 @@ struct Entry<'a> {
 
 #[derive(Deserialize)]
 struct Reference<'a> {
-    #[serde(borrow)]
-    reference: Option<Cow<'a, str>>,
+    #[serde(borrow, rename = "reference")]
+    url: Option<Cow<'a, str>>,
     #[serde(borrow, rename = "type")]
     kind: Option<Cow<'a, str>>,
     #[serde(borrow)]
@@ -166,7 +166,7 @@ fn of_resource(resource: &Resource<'_>) -> Result<Person> {
     let contained: Vec<Resource<'_>> = list(resource.contained);
     let mut people = Vec::new();
     for reference in references(resource) {
-        let target = reference.reference.as_deref().and_then(|r| r.strip_prefix('#'));
+        let target = reference.url.as_deref().and_then(|r| r.strip_prefix('#'));
         match target.and_then(|id| contained.iter().find(|c| c.id.as_deref() == Some(id))) {
             Some(inside) if inside.kind.as_deref() == Some("Patient") => {
                 let mut person = patient(inside, None);
@@ -199,7 +199,7 @@ fn of_bundle(bundle: &Resource<'_>) -> Result<Person> {
         } else {
             not_people.extend(entry.full_url.as_deref());
             for reference in references(&resource) {
-                let told = reference.reference.clone().unwrap_or_default().into_owned();
+                let told = reference.url.clone().unwrap_or_default().into_owned();
                 let Some(person) = pointed_at(&reference) else { continue };
                 if index == 0 && resource.kind.as_deref() == Some("Composition") {
                     subject = Some(person.clone());
@@ -267,7 +267,7 @@ fn pointed_at(reference: &Reference<'_>) -> Option<Person> {
         return None;
     }
     let mut person = Person::default();
-    if let Some(told) = reference.reference.as_deref() {
+    if let Some(told) = reference.url.as_deref() {
         person.add(by_url(told));
     }
     for number in one_or_more::<Number<'_>>(reference.identifier) {

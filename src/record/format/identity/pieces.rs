@@ -314,12 +314,11 @@ pub fn union(old: &[u8], new: &[u8]) -> Result<Vec<u8>> {
         let text = std::str::from_utf8(line).map_err(|_| cannot())?;
         let identity = identity_of_line(text.trim())
             .unwrap_or_else(|| hex(&hash::sha256(&[text.trim().as_bytes()])));
-        match by_identity.get(&identity) {
-            Some(&at) => order[at] = line,
-            None => {
-                by_identity.insert(identity, order.len());
-                order.push(line);
-            }
+        let at = *by_identity.entry(identity).or_insert(order.len());
+        if at == order.len() {
+            order.push(line);
+        } else {
+            order[at] = line;
         }
     }
     let len: usize = order.iter().map(|line| line.len() + 1).sum();
