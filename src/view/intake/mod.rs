@@ -252,7 +252,7 @@ impl View {
     }
 
     async fn file_text(&self, intake: &Intake, found: &Recognised, text: &Text) -> Result<Saved> {
-        let patient = self.folder_of(intake, &found.person).await?;
+        let patient = self.patient_folder(intake, &found.person).await?;
         self.file_document(&patient, &found.document, text).await
     }
 }
