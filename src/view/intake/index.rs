@@ -74,7 +74,11 @@ pub(super) fn renamed(rules: &Inbox, person: &Person) -> Person {
 
 impl View {
     /// Returns the folder of the patient that a text names; one that is not known yet is entered.
-    pub(super) async fn patient_folder(&self, intake: &Intake, person: &Person) -> Result<Arc<Node>> {
+    pub(super) async fn patient_folder(
+        &self,
+        intake: &Intake,
+        person: &Person,
+    ) -> Result<Arc<Node>> {
         let person = renamed(&intake.rules, person);
         let mut state = intake.index.0.lock().await;
         let index = self.index_of(intake, &mut state).await?;
