@@ -22,6 +22,14 @@ async fn records_of_one_patient_from_several_systems_are_in_one_folder() {
 }
 
 #[tokio::test]
+async fn the_one_message_of_a_file_is_filed_with_all_that_stands_around_it() {
+    let site = Site::new().await;
+    let text = format!("\u{feff}{}", message("M1", "4711", "Lorimarsh", "19700203"));
+    assert_eq!(counts(site.take("doctor", "a.hl7", &text).await), [1, 0, 0, 0]);
+    assert_eq!(site.all().await.into_values().collect::<Vec<_>>(), [text]);
+}
+
+#[tokio::test]
 async fn what_comes_again_is_not_filed_again_and_a_newer_text_takes_the_place() {
     let site = Site::new().await;
     let record = bundle("b1", "4711", "1970-02-03", "I10");

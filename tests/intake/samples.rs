@@ -38,6 +38,7 @@ fn samples_name_their_patients_or_say_why_not() {
             }
             _ => vec![identify(&bytes)],
         };
+        assert!(!results.is_empty(), "nothing is said of {}", path.display());
         for result in results {
             let what = result.map_or_else(|e| e.what().to_owned(), |_| "recognised".to_owned());
             *told.entry((format!("{kind:?}"), what)).or_default() += 1;

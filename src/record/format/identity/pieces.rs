@@ -95,8 +95,12 @@ impl<R: Read> Messages<R> {
     /// Returns where the next header begins behind `from`, as far as is read.
     fn next_header(&self, from: usize) -> Option<usize> {
         let is_break = |b: u8| matches!(b, b'\r' | b'\n' | 0x0b | 0x1c);
+        // Only a text begins so, and never a message.
+        let mark = if self.buffer.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        let is_space = |b: &&u8| matches!(b, b' ' | b'\t');
+        let begin = mark + self.buffer[mark..].iter().take_while(is_space).count();
         (from..self.buffer.len()).find(|&at| {
-            (at == 0 || is_break(self.buffer[at - 1])) && header(&self.buffer[at..]).is_some()
+            (at <= begin || is_break(self.buffer[at - 1])) && header(&self.buffer[at..]).is_some()
         })
     }
 

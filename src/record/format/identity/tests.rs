@@ -225,6 +225,13 @@ fn a_batch_is_cut_into_its_messages_wherever_the_reads_end() {
         assert_eq!(found[1].len(), other.len());
     }
     assert_eq!(Messages::new(&b"no message"[..]).count(), 0);
+    for before in ["\u{feff}", " \t", "\u{feff} ", "\r\n", "\u{b}"] {
+        let text = format!("{before}{ADT}");
+        assert_eq!(shape(text.as_bytes()), Shape::Hl7v2);
+        let found: Vec<Vec<u8>> =
+            Messages::new(Slow(text.as_bytes(), 1)).map(Result::unwrap).collect();
+        assert_eq!(found, [ADT.as_bytes()], "{before:?}");
+    }
 }
 
 #[test]
