@@ -5,9 +5,10 @@ use quick_xml::events::{BytesStart, Event};
 use quick_xml::reader::Reader;
 
 use super::super::identity::{
-    Document, Identifier, Person, Recognised, date, no, one_person, some,
+    Document, Identifier, Person, Recognised, date, hex, no, one_person, some,
 };
 use crate::error::{Error, Result};
+use crate::key::hash;
 
 /// Elements of a header nest no deeper than this.
 const MAX_DEPTH: usize = 64;
@@ -74,7 +75,7 @@ pub(in super::super) fn identify(bytes: &[u8]) -> Result<Recognised> {
             Event::CData(_) | Event::Comment(_) | Event::PI(_) | Event::Decl(_) => {}
         }
     }
-    header.finish()
+    header.finish(bytes)
 }
 
 impl Header {
@@ -123,15 +124,17 @@ impl Header {
         }
     }
 
-    fn finish(self) -> Result<Recognised> {
-        let named = |id: &Option<(String, String)>| id.clone().filter(|(root, _)| !root.is_empty());
-        let set = named(&self.set_id);
+    fn finish(self, bytes: &[u8]) -> Result<Recognised> {
+        let named = |id: Option<(String, String)>| id.filter(|(root, _)| !root.is_empty());
+        let set = named(self.set_id);
         let version = self.version.filter(|_| set.is_some());
-        let (root, extension) = set
-            .or_else(|| named(&self.id))
-            .ok_or_else(|| no("the document does not say which one it is"))?;
-        let number = if extension.is_empty() { &root } else { &extension };
-        let mut document = Document::new("CDA", number, &[&root], "xml");
+        let mut document = match set.or_else(|| named(self.id)) {
+            Some((root, extension)) => {
+                let number = if extension.is_empty() { &root } else { &extension };
+                Document::new("CDA", number, &[&root], "xml")
+            }
+            None => Document::new("CDA", &hex(&hash::sha256(&[bytes])[..8]), &[], "xml"),
+        };
         document.version = version;
         Ok(Recognised { person: one_person(self.people)?, document })
     }

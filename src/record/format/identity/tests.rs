@@ -140,6 +140,9 @@ fn a_document_in_xml_is_known_by_its_set_and_version() {
     );
     let newer = text.replace("\"d7\"", "\"d8\"").replace("value=\"3\"", "value=\"4\"");
     assert_eq!(found(&newer).document.name(), cda.document.name());
+    let nameless =
+        text.replace("<setId", "<x").replace("<id root=\"1.2.3\"", "<id nullFlavor=\"NI\"");
+    assert_ne!(found(&nameless).document, found(&nameless.replace("Avelin", "Other")).document);
     assert_eq!(refused("<html><body/></html>"), "the XML is no CDA document");
     assert_eq!(refused(&text[..300]), "it is no well-formed CDA document");
     let doctype = text.replace("<ClinicalDocument", "<!DOCTYPE x><ClinicalDocument");
