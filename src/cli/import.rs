@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use futures::StreamExt;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 
 use super::drive::{DriveArgs, with_view};
+use super::intake::{Progress, learn, take_all};
 use super::out::{Out, say};
-use super::report::{Exit, Outcome, three_lines};
+use super::report::{Exit, Outcome};
 use super::session::Session;
 use crate::error::{Error, Kind, Result};
 use crate::view::{Ino, NodeKind, Saved, View};
@@ -23,6 +23,12 @@ const FILES_AT_ONCE: usize = 8;
 /// Files keep their names; of a folder everything below it is put into the drive's folder, which is
 /// made if need be. A file that the drive has with this text already is left alone: an import that
 /// was interrupted is just run again. Links and special files are skipped.
+///
+/// Into a folder that the policy of the root calls an inbox, records of other systems are put in
+/// another way: HL7 v2 messages, FHIR in JSON, CDA documents and DICOM files are filed into the
+/// folders of the patients that they name, under names made of their own numbers. What cannot be
+/// filed is in the folder .failed of the inbox then, each file with the reason beside it. Who may put
+/// something into the inbox, but not read and empty it, leaves the files there for who does.
 #[derive(Args, Debug)]
 pub(super) struct ImportArgs {
     /// The bucket
@@ -30,8 +36,12 @@ pub(super) struct ImportArgs {
     /// The folder in the drive
     folder: String,
     /// What to put there
-    #[arg(required = true)]
+    #[arg(required_unless_present = "learn")]
     sources: Vec<PathBuf>,
+    /// First find out whose the patients' folders are that the inbox does not know yet, by reading
+    /// what is in them
+    #[arg(long)]
+    learn: bool,
     #[command(flatten)]
     drive: DriveArgs,
     /// Print one JSON document
@@ -40,21 +50,22 @@ pub(super) struct ImportArgs {
 }
 
 /// Something to be put into the drive: folders stand before what is in them.
-struct Item {
-    from: PathBuf,
+pub(super) struct Item {
+    pub(super) from: PathBuf,
     /// The names from the drive's folder down to it.
-    to: Vec<Vec<u8>>,
-    is_folder: bool,
+    pub(super) to: Vec<Vec<u8>>,
+    pub(super) is_folder: bool,
+    pub(super) len_bytes: u64,
 }
 
 /// What became of the files.
 #[derive(Debug, Default, Serialize)]
-struct Imported {
-    created: u64,
-    changed: u64,
-    unchanged: u64,
-    skipped: u64,
-    failed: u64,
+pub(super) struct Imported {
+    pub(super) created: u64,
+    pub(super) changed: u64,
+    pub(super) unchanged: u64,
+    pub(super) skipped: u64,
+    pub(super) failed: u64,
 }
 
 pub(super) fn run(args: &ImportArgs, session: &Session) -> Outcome {
@@ -63,15 +74,36 @@ pub(super) fn run(args: &ImportArgs, session: &Session) -> Outcome {
     for source in &args.sources {
         sum.skipped += collect(source, &mut items)?;
     }
-    let files = items.iter().filter(|i| !i.is_folder).count();
-    let bar = ProgressBar::new(files as u64);
-    let style = ProgressStyle::with_template("{pos}/{len} files {wide_bar} {eta} left");
-    bar.set_style(style.expect("the template is valid"));
+    let files = items.iter().filter(|i| !i.is_folder);
+    let mut progress =
+        Progress::new(files.clone().count() as u64, files.map(|i| i.len_bytes).sum());
+    let mut failed_in = None;
     let first = with_view(session, &args.bucket, &args.drive, async |view| {
-        let folder = view.make_path(&args.folder).await?;
-        Ok(import(view, folder, &items, &bar, &mut sum).await)
-    })?;
-    bar.finish_and_clear();
+        let Some(intake) = view.inbox_at(&args.folder).await? else {
+            if args.learn {
+                return Err(Error::new(Kind::Usage, format!("{} is no inbox", args.folder))
+                    .because("the policy of the root names the inboxes")
+                    .into());
+            }
+            let folder = view.make_path(&args.folder).await?;
+            return Ok(import(view, folder, &items, &mut progress, &mut sum).await);
+        };
+        if !view.may_file(&intake).await? {
+            say("who may read the inbox and empty it files what is put there now");
+            let folder = view.make_path(&args.folder).await?;
+            return Ok(import(view, folder, &items, &mut progress, &mut sum).await);
+        }
+        if args.learn {
+            learn(view, &intake).await?;
+        }
+        failed_in = Some(format!("{}/.failed", intake.folder()));
+        Ok(take_all(view, &intake, &items, &mut progress, &mut sum).await)
+    });
+    progress.finish();
+    let first = first?;
+    if let Some(folder) = failed_in.filter(|_| sum.failed > 0) {
+        say(format_args!("what could not be filed is in {folder}, with the reasons"));
+    }
     let mut out = Out::new(session.settings.color);
     if args.json {
         out.json(&sum)?;
@@ -93,10 +125,12 @@ fn collect(source: &Path, items: &mut Vec<Item>) -> Result<u64> {
     let mut skipped = 0;
     let mut todo = vec![(source.to_owned(), Vec::new())];
     while let Some((path, to)) = todo.pop() {
-        let kind = std::fs::symlink_metadata(&path).map_err(|e| cannot(&path, &e))?.file_type();
+        let found = std::fs::symlink_metadata(&path).map_err(|e| cannot(&path, &e))?;
+        let kind = found.file_type();
         if kind.is_dir() {
             if !to.is_empty() {
-                items.push(Item { from: path.clone(), to: to.clone(), is_folder: true });
+                let (from, to) = (path.clone(), to.clone());
+                items.push(Item { from, to, is_folder: true, len_bytes: 0 });
             }
             for entry in std::fs::read_dir(&path).map_err(|e| cannot(&path, &e))? {
                 let entry = entry.map_err(|e| cannot(&path, &e))?;
@@ -109,7 +143,7 @@ fn collect(source: &Path, items: &mut Vec<Item>) -> Result<u64> {
             if to.is_empty() {
                 to.extend(path.file_name().map(|n| n.as_bytes().to_vec()));
             }
-            items.push(Item { from: path, to, is_folder: false });
+            items.push(Item { from: path, to, is_folder: false, len_bytes: found.len() });
         } else {
             say(format_args!("skipped {}: neither a file nor a folder", path.display()));
             skipped += 1;
@@ -123,18 +157,15 @@ async fn import(
     view: &View,
     folder: Ino,
     items: &[Item],
-    bar: &ProgressBar,
+    progress: &mut Progress,
     sum: &mut Imported,
 ) -> Option<Kind> {
     let mut first = None;
-    let mut note = |item: &Item, e: &Error| {
-        bar.suspend(|| say(format_args!("{}\n{}", item.from.display(), three_lines(e).trim_end())));
-        first.get_or_insert(e.kind());
-    };
     for item in items.iter().filter(|i| i.is_folder) {
         if let Err(e) = make_folder(view, folder, &item.to).await {
             sum.failed += 1;
-            note(item, &e);
+            progress.note(&item.from, &e);
+            first.get_or_insert(e.kind());
         }
     }
     let files = items.iter().filter(|i| !i.is_folder);
@@ -142,14 +173,15 @@ async fn import(
         .map(|item| async move { (item, put(view, folder, item).await) })
         .buffer_unordered(FILES_AT_ONCE);
     while let Some((item, saved)) = done.next().await {
-        bar.inc(1);
+        progress.done(item.len_bytes);
         match saved {
             Ok(Saved::Created) => sum.created += 1,
             Ok(Saved::Changed) => sum.changed += 1,
             Ok(Saved::Same) => sum.unchanged += 1,
             Err(e) => {
                 sum.failed += 1;
-                note(item, &e);
+                progress.note(&item.from, &e);
+                first.get_or_insert(e.kind());
             }
         }
     }

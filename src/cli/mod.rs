@@ -30,6 +30,7 @@ mod history;
 mod restore;
 mod rejected;
 mod import;
+mod intake;
 mod mount;
 mod umount;
 mod status;

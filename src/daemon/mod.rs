@@ -64,6 +64,7 @@ pub fn serve(mount: Mount, runtime: &Runtime, stop: &Stop, ready: impl FnOnce())
     let _tidier = threads::Tidier::start(&view, runtime);
     let _merger = threads::Merger::start(&view, runtime);
     let _pinner = threads::Pinner::start(&view, runtime);
+    let _filer = (!options.read_only).then(|| threads::Filer::start(&view, runtime));
     let mut service = Service::start(session, mounted, view, options, runtime)?;
     if let Err(e) = service.mounted.check_answers() {
         runtime.block_on(service.force_off());

@@ -102,6 +102,29 @@ impl Drop for Merger {
     }
 }
 
+/// Files what lies in the inboxes, until it is dropped.
+pub(super) struct Filer(tokio::task::JoinHandle<()>);
+
+impl Filer {
+    pub(super) fn start(view: &Arc<View>, runtime: &Runtime) -> Self {
+        let view = Arc::clone(view);
+        Self(runtime.spawn(async move {
+            loop {
+                tokio::time::sleep(TIDY_INTERVAL).await;
+                if let Err(error) = view.file_inboxes().await {
+                    tracing::warn!(%error, "the inboxes could not be looked at; it is tried again");
+                }
+            }
+        }))
+    }
+}
+
+impl Drop for Filer {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Passes invalidations from the view to the kernel until it is dropped.
 ///
 /// The kernel makes a notification wait for requests on the same inode, so neither a dispatcher

@@ -4,6 +4,7 @@
 pub mod administrator;
 pub mod state;
 pub mod authority;
+pub mod inbox;
 pub mod policy;
 pub mod release;
 mod found;

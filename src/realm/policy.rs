@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
+use super::inbox::{self, Inbox};
 use crate::error::{Error, Kind, Result};
 use crate::key::attribute::{AuthorityId, NAME_LEN_MAX_BYTES};
 use crate::key::hash;
@@ -148,6 +149,9 @@ pub struct PolicyDocument {
     pub research: Option<ResearchPart>,
     /// What is opened for emergencies.
     pub emergency: Option<EmergencyPart>,
+    /// Folders whose files are filed; only those of the root's policy count.
+    #[serde(default, rename = "inbox")]
+    pub inboxes: Vec<Inbox>,
 }
 
 /// Who may do what with the folder itself.
@@ -197,6 +201,7 @@ impl PolicyDocument {
     /// # Errors
     /// `Usage` when a formula cannot be read or is over the limits; the message says which.
     pub fn bind(&self, hash: [u8; 32], patient: Option<AuthorityId>) -> Result<BoundPolicy> {
+        inbox::check(&self.inboxes)?;
         let p = patient.as_ref();
         let folder = |name: &str, text: &str| formula(&format!("folder {name}"), text, p);
         let rights = |name: &str, r: &SectionRights| -> Result<BoundRights> {
@@ -251,6 +256,7 @@ impl PolicyDocument {
             names,
             released,
             emergency,
+            inboxes: self.inboxes.clone(),
         })
     }
 }
@@ -326,6 +332,8 @@ pub struct BoundPolicy {
     names: BoundRights,
     released: Option<Release>,
     emergency: Option<Emergency>,
+    /// Folders whose files are filed, when it is the root's policy.
+    pub inboxes: Vec<Inbox>,
 }
 
 impl BoundPolicy {

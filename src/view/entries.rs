@@ -149,7 +149,7 @@ impl View {
         folder.change_names();
     }
 
-    async fn unlink_record(
+    pub(super) async fn unlink_record(
         &self,
         folder: &Arc<Node>,
         name: &[u8],

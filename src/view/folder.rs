@@ -255,6 +255,7 @@ impl View {
             Err(e) => Err(e),
         };
         folder.forget_attr();
+        self.is_named.store(true, Ordering::Relaxed);
         committed.unwrap_or_else(|e| edits.iter().map(|_| Err(e.duplicate())).collect())
     }
 }

@@ -38,9 +38,10 @@ mod overtaken;
 mod status;
 mod pin;
 mod path;
+mod intake;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -54,6 +55,7 @@ use listing::OpenFolder;
 use node::{Node, Stands, Tree};
 
 pub use history::{History, PastVersion, RemovedName};
+pub use intake::{Intake, Learnt, Taken};
 pub use path::Saved;
 pub use pin::Pinned;
 pub use policy::Rewrapped;
@@ -225,11 +227,18 @@ pub struct ViewOptions {
     pub grace: Duration,
     /// The process that ends when the drive is unmounted, when there is one.
     pub daemon_pid: Option<u32>,
+    /// How long a file in an inbox is left alone after its last change, before it is filed.
+    pub inbox_settle: Duration,
 }
 
 impl Default for ViewOptions {
     fn default() -> Self {
-        Self { attr_ttl: Duration::from_secs(5), grace: Duration::from_secs(10), daemon_pid: None }
+        Self {
+            attr_ttl: Duration::from_secs(5),
+            grace: Duration::from_secs(10),
+            daemon_pid: None,
+            inbox_settle: Duration::from_secs(1),
+        }
     }
 }
 
@@ -248,6 +257,10 @@ pub struct View {
     moves: OnceLock<Arc<Moves>>,
     /// What stays readable without the bucket.
     pins: OnceLock<pin::Pins>,
+    /// The inboxes of the drive, with what is known of their patients.
+    intakes: Mutex<Vec<Arc<Intake>>>,
+    /// Whether a name was given here since the inboxes were looked at.
+    is_named: AtomicBool,
     tree: Mutex<Tree>,
     files: Mutex<HashMap<Handle, Arc<OpenFile>>>,
     folders: Mutex<HashMap<Handle, Arc<OpenFolder>>>,
@@ -286,6 +299,8 @@ impl View {
             rejected: OnceLock::new(),
             moves: OnceLock::new(),
             pins: OnceLock::new(),
+            intakes: Mutex::default(),
+            is_named: AtomicBool::default(),
             tree: Mutex::new(Tree::new(Node::root(Stands::Directory { located, policy }))),
             files: Mutex::default(),
             folders: Mutex::default(),

@@ -1,9 +1,12 @@
 //! The drive by paths, for commands that need no mount.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::draft::{Draft, Text};
-use super::{Access, Attr, DirEntry, Ino, NodeKind, View};
+use super::node::Node;
+use super::{Access, Attr, DirEntry, Ino, NodeKind, View, locked};
 use crate::error::{Error, Kind, Result};
 use crate::record::external::BodySource;
 
@@ -120,8 +123,14 @@ impl View {
     /// Saves a whole text under a name, as a program does.
     pub(super) async fn store_text(&self, parent: Ino, name: &[u8], text: &Text) -> Result<Saved> {
         let is_new = match self.child(parent, name).await {
-            Ok(node) if self.has_text(&node, text).await? => return Ok(Saved::Same),
-            Ok(_) => false,
+            Ok(node) => {
+                let is_same = self.has_text(&node, text).await;
+                self.let_go(node);
+                if is_same? {
+                    return Ok(Saved::Same);
+                }
+                false
+            }
             Err(e) if e.kind() == Kind::NotFound => true,
             Err(e) => return Err(e),
         };
@@ -133,6 +142,17 @@ impl View {
         };
         self.release(opened.handle).await;
         flushed.map(|()| if is_new { Saved::Created } else { Saved::Changed })
+    }
+
+    /// Forgets the text of a file that was looked at, unless somebody uses it: many are looked at,
+    /// one after the other.
+    pub(super) fn let_go(&self, node: Arc<Node>) {
+        if !node.file.is_busy() && node.stands().is_record() {
+            node.file.forget_text();
+        }
+        let ino = node.ino;
+        drop(node);
+        locked(&self.tree).drop_unneeded(ino);
     }
 
     async fn write_text(&self, handle: super::Handle, text: &Text) -> Result<()> {
@@ -147,7 +167,7 @@ impl View {
         Ok(())
     }
 
-    async fn has_text(&self, node: &super::node::Node, text: &Text) -> Result<bool> {
+    pub(super) async fn has_text(&self, node: &Node, text: &Text) -> Result<bool> {
         if self.attr_of(node).await?.size_bytes != text.len() {
             return Ok(false);
         }

@@ -10,7 +10,7 @@ use crate::clock::now_unix_s;
 use crate::error::{Error, Kind, Result};
 use crate::key::attribute::AuthorityId;
 use crate::realm::authority::AuthorityKind;
-use crate::realm::policy::PolicyStatement;
+use crate::realm::policy::{PolicyDocument, PolicyStatement};
 use crate::record::{Committed, Located, PolicyRef};
 
 /// How often a record is wrapped again on top of somebody else's change.
@@ -77,6 +77,10 @@ impl View {
         if ino == Ino::ROOT {
             return Err(Error::new(Kind::Denied, "the root's policy is an administrator's")
                 .hint("chartfs policy set / FILE --as-admin FILE"));
+        }
+        if !PolicyDocument::parse(text)?.inboxes.is_empty() {
+            return Err(Error::new(Kind::Usage, "this policy cannot name an inbox")
+                .because("only the policy of the root does, which an administrator signs"));
         }
         let node = self.node(ino)?;
         // The folder's own head says which policy is in force; its name may know an older one.

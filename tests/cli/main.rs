@@ -10,3 +10,4 @@ mod policy;
 mod manners;
 mod drive;
 mod history;
+mod intake;

@@ -5,6 +5,7 @@
 mod drive;
 
 mod files;
+mod inbox;
 mod calls;
 mod names;
 mod metadata;

@@ -1,5 +1,6 @@
 //! `chartfs man`: the manual pages, options from the command line itself and the rest written.
 
+mod inbox;
 mod text;
 
 use std::path::PathBuf;

@@ -5,7 +5,7 @@ use clap_mangen::roff::{Inline, Roff, bold, roman};
 use crate::error::Kind;
 
 /// Makes a section of terms and what they mean.
-fn terms<'a>(title: &str, terms: impl IntoIterator<Item = (&'a str, &'a str)>) -> Roff {
+pub(super) fn terms<'a>(title: &str, terms: impl IntoIterator<Item = (&'a str, &'a str)>) -> Roff {
     let mut roff = heading(title);
     for (term, text) in terms {
         roff.control("TP", []).text([bold(term)]).text([roman(text)]);
@@ -13,13 +13,13 @@ fn terms<'a>(title: &str, terms: impl IntoIterator<Item = (&'a str, &'a str)>) -
     roff
 }
 
-fn heading(title: &str) -> Roff {
+pub(super) fn heading(title: &str) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", [title]);
     roff
 }
 
-fn paragraphs(title: &str, paragraphs: &[&str]) -> Roff {
+pub(super) fn paragraphs(title: &str, paragraphs: &[&str]) -> Roff {
     let mut roff = heading(title);
     for text in paragraphs {
         roff.control("PP", []).text([roman(*text)]);
@@ -28,7 +28,7 @@ fn paragraphs(title: &str, paragraphs: &[&str]) -> Roff {
 }
 
 /// Adds lines that are shown as they stand.
-fn literal(roff: &mut Roff, lines: &str) {
+pub(super) fn literal(roff: &mut Roff, lines: &str) {
     roff.control("PP", []).control("RS", ["4"]).control("nf", []);
     for line in lines.lines() {
         let text: Inline = roman(if line.is_empty() { " " } else { line });
@@ -201,7 +201,10 @@ pub(super) fn json(name: &str) -> Option<Roff> {
         "chartfs-rejected" => &[
             "list: an array, the oldest first, of id, time, time_unix_s, path, size_bytes, reason.",
         ],
-        "chartfs-import" => &["An object: created, changed, unchanged, skipped, failed."],
+        "chartfs-import" => &[
+            "An object: created, changed, unchanged, skipped, failed. Into an inbox: of the documents \
+             in the files.",
+        ],
         "chartfs-check" => &[
             "An object: ok, objects (number by kind), damaged and notes (arrays of object, what, \
              because), not_listed.",
@@ -319,7 +322,10 @@ fn drive_examples_of(name: &str) -> &'static str {
         }
         "chartfs-import" => {
             "chartfs import s3://clinic-records/realm /patients ./export \\\n    \
-             --credential lee.credential"
+             --credential lee.credential\n\
+             # into an inbox: by patient\n\
+             chartfs import s3://clinic-records/realm /inbox ./delivery \\\n    \
+             --credential clerk.credential"
         }
         _ => "",
     }
@@ -351,9 +357,10 @@ pub(super) fn policy_language() -> Roff {
         terms("LIMITS", POLICY_LIMITS.iter().copied()),
         sections(),
         example,
-        see_also(&["chartfs(1)", "chartfs-matrix(1)"]),
     ];
     roff.extend(parts);
+    roff.extend(super::inbox::parts());
+    roff.extend([see_also(&["chartfs(1)", "chartfs-matrix(1)", "chartfs-import(1)"])]);
     roff
 }
 

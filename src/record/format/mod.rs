@@ -11,6 +11,7 @@ mod csv;
 mod dicom;
 mod fhir;
 mod hl7;
+pub mod identity;
 mod join;
 mod json;
 mod keys;

@@ -20,6 +20,7 @@
 //! section's own label counts instead of the document's. Not cut are texts that are not UTF-8,
 //! not well-formed, or have a document type.
 
+pub(super) mod identity;
 mod outline;
 mod safe_harbor;
 mod stub;

@@ -17,6 +17,7 @@
 //! longer hold when one is cut out.
 
 mod safe_harbor;
+pub(super) mod identity;
 mod scan;
 mod syntax;
 mod table;

@@ -1,6 +1,7 @@
 //! FHIR in JSON: a bundle by its entries, a patient by its members, any other resource as one
 //! element.
 
+pub(super) mod identity;
 mod marker;
 mod ndjson;
 mod safe_harbor;

@@ -18,6 +18,7 @@
 //! Set ids count what is shown.
 
 mod group;
+pub(super) mod identity;
 mod labels;
 mod lines;
 mod safe_harbor;
