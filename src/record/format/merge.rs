@@ -9,9 +9,9 @@ use super::adapter::Adapter;
 use super::join::{Placed, Rendered};
 use super::order;
 use super::rank::Rank;
-use super::rules::Rules;
+use super::rules::{Confidential, Rules};
 use super::section::{DOCUMENT, HoleKind, INNER, Item, LIST, Role, SectionText};
-use super::tree::{Gap, Kind as FileKind, Node, Tree};
+use super::tree::{Claim, Gap, Kind as FileKind, Node, Tree};
 use super::{FormatId, Sections, Slot};
 
 /// What a save changes.
@@ -166,6 +166,8 @@ struct Merge<'m> {
     gone: BTreeSet<usize>,
     /// For every new node whether its text is what it was, white space aside.
     same: Vec<bool>,
+    /// Shells that were not shown, and that the new text does not have either.
+    dropped: Vec<Placed<'m>>,
 }
 
 impl<'m> Merge<'m> {
@@ -187,6 +189,7 @@ impl<'m> Merge<'m> {
             stored: [DOCUMENT, super::section::ROOT, LIST].map(|c| (c, c)).into(),
             gone: (0..old.nodes.len()).collect(),
             same: Vec::with_capacity(new.nodes.len()),
+            dropped: rendered.dropped.clone(),
         };
         merge.find();
         merge
@@ -213,8 +216,8 @@ impl<'m> Merge<'m> {
             if let Some(index) = index {
                 self.gone.remove(&index);
             }
-            if was.is_none() && node.fills(LIST) {
-                was = self.rendered.dropped;
+            if was.is_none() {
+                was = self.take_dropped(container, node);
             }
             if let Some(gap) = node.gap().filter(|gap| gap.container >= INNER) {
                 let stored = was.and_then(|p| p.item.hole()).map(|hole| hole.container);
@@ -233,6 +236,20 @@ impl<'m> Merge<'m> {
         }
     }
 
+    /// Finds the shell that was not shown and that a new node fills again.
+    fn take_dropped(&mut self, container: u32, node: &Node<'_>) -> Option<Placed<'m>> {
+        let gap = node.gap()?;
+        let at = self.dropped.iter().position(|p| {
+            if gap.container == LIST {
+                return fills(p, LIST);
+            }
+            let name = self.adapter.shell_name(&p.item.bytes);
+            p.item.container == container && name.is_some_and(|name| name == node.identity)
+        })?;
+        // Another list may be in the text, but there is one for the hidden entries.
+        Some(if gap.container == LIST { self.dropped[at] } else { self.dropped.remove(at) })
+    }
+
     fn run(self, base: &Sections) -> Result<Merged> {
         let forced = self.removed_shells()?;
         self.check_stubs()?;
@@ -243,10 +260,21 @@ impl<'m> Merge<'m> {
             }
             self.check_marker(index)?;
         }
+        for (index, node) in self.new.nodes.iter().enumerate() {
+            if let Claim::With(other, hits) = node.claim
+                && !(self.same[index] && self.same[other])
+            {
+                slots[index] = Rules::decide(slots[other], hits, Confidential::default());
+            }
+        }
         let mut parts = self.items(&slots);
         parts.remove(&Slot::MARKER);
         if let Some(shell) = self.kept_list() {
             parts.entry(Slot::FRAME).or_default().items.push(shell);
+        }
+        let vanished = self.kept_shells();
+        if !vanished.is_empty() {
+            parts.entry(Slot::FRAME).or_default().items.extend(vanished);
         }
         parts.values_mut().for_each(SectionText::sort);
         let mut merged = Merged::default();
@@ -325,20 +353,37 @@ impl<'m> Merge<'m> {
 
     /// Returns the sections that a removed shell touches.
     fn removed_shells(&self) -> Result<BTreeSet<Slot>> {
+        // A shell that vanishes stays for those who see something in it.
         let is_shell = |&&index: &&usize| {
-            self.old.nodes[index].gap().is_some_and(|gap| gap.container >= INNER)
+            let gap = self.old.nodes[index].gap();
+            gap.is_some_and(|g| g.container >= INNER && g.kind != HoleKind::Vanishing)
         };
-        if self.gone.iter().find(is_shell).is_none() {
+        let gone: Vec<usize> = self.gone.iter().filter(is_shell).copied().collect();
+        if gone.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let parts = self.adapter.shell_parts();
+        let parts_of = |&i: &usize| self.adapter.parts_of(self.old.span(&self.old.nodes[i]));
+        let parts: BTreeSet<Slot> = gone.iter().flat_map(parts_of).copied().collect();
         if parts.iter().any(|slot| !self.visible.contains(slot)) {
             let what = "an element with parts cannot be removed or renamed through this view";
             let why = "it may have parts that the view does not show";
             return Err(Error::new(Kind::Denied, what).because(why));
         }
         // Said even when they look unchanged, so that somebody else's save of them conflicts.
-        Ok(parts.iter().copied().collect())
+        Ok(parts)
+    }
+
+    /// Returns the shells that vanish and that the text does not have: something hidden may be in
+    /// them. Who sees every section removes those that he leaves out.
+    fn kept_shells(&self) -> Vec<Item> {
+        if self.adapter.slots().iter().all(|slot| self.visible.contains(slot)) {
+            return Vec::new();
+        }
+        let vanishes =
+            |p: &Placed<'_>| p.item.hole().is_some_and(|hole| hole.kind == HoleKind::Vanishing);
+        let gone = self.gone.iter().map(|&index| self.rendered.order[index]);
+        let all = gone.chain(self.dropped.iter().copied()).filter(vanishes);
+        all.map(|placed| placed.item.clone()).collect()
     }
 
     /// Returns the shell of the entry list when the text has none: hidden entries need it.
@@ -347,7 +392,8 @@ impl<'m> Merge<'m> {
             return None;
         }
         let removed = self.gone.iter().find(|&&index| self.old.nodes[index].fills(LIST));
-        let placed = removed.map(|&i| self.rendered.order[i]).or(self.rendered.dropped)?;
+        let dropped = || self.dropped.iter().find(|p| fills(p, LIST)).copied();
+        let placed = removed.map(|&i| self.rendered.order[i]).or_else(dropped)?;
         let mut item = placed.item.clone();
         if let Role::Shell(hole) = &mut item.role {
             hole.kind = HoleKind::Dropped;
@@ -386,12 +432,17 @@ impl<'m> Merge<'m> {
         if let Role::Shell(hole) = &mut role {
             hole.container = *self.stored.get(&hole.container).unwrap_or(&hole.container);
             let was = self.was[index].and_then(|p| p.item.hole()).map(|was| was.kind);
-            if hole.kind == HoleKind::Dropped && was == Some(HoleKind::Kept) {
+            let may_go = matches!(hole.kind, HoleKind::Dropped | HoleKind::Vanishing);
+            if may_go && was == Some(HoleKind::Kept) {
                 hole.kind = HoleKind::Kept;
             }
         }
         Item { container, rank, bytes: self.new.bytes(node), role }
     }
+}
+
+fn fills(placed: &Placed<'_>, container: u32) -> bool {
+    placed.item.hole().is_some_and(|hole| hole.container == container)
 }
 
 fn same_kind(old: &Node<'_>, new: &Node<'_>) -> bool {

@@ -37,6 +37,8 @@ use super::{FormatId, MAX_SPLIT_BYTES};
 
 use outline::{Facts, Inner, Level, Part, What, outline};
 
+pub(super) use types::{section_of_loinc, title_of};
+
 pub(super) struct Cda;
 
 impl Adapter for Cda {
