@@ -67,16 +67,17 @@ impl Adapter for Toml {
         if without_return(text).split("\r\n").any(|part| part.contains('\r')) {
             return None;
         }
-        let head = behind_blanks(text, begin);
+        let (found, end) = statements(text, begin)?;
+        let head = behind_blanks(text, begin).min(end.unwrap_or(text.len()));
+        // Blanks that the line feed of hidden comments ended would be no text of this format.
         if head > begin && !text[..head].ends_with('\n') {
             return None;
         }
-        let (found, end) = statements(text, begin)?;
         let unended = end.is_some_and(|at| !text[..at].ends_with('\n'));
         if unended && found.last().is_some_and(|last| last.kind == Of::Key) {
             return None;
         }
-        let mut outline = Outline::new(text, head.min(end.unwrap_or(head)));
+        let mut outline = Outline::new(text, head);
         let tables = found.iter().position(|s| s.kind != Of::Key).unwrap_or(found.len());
         let stop = end.unwrap_or(text.len());
         let slots = slots(text, &found, stop, rules)?;
