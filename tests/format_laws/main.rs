@@ -14,6 +14,7 @@ mod documents;
 mod files;
 mod flat;
 mod hl7;
+mod json_tools;
 mod leaks;
 mod mutated;
 mod ndjson;
