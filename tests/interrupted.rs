@@ -218,6 +218,81 @@ async fn within_a_large_folder_a_move_that_is_stopped_is_completed() {
         old = new;
     }
     assert!(halves > 0, "no name was in another shard");
+    let view = site.mount().await;
+    for i in 0..4 {
+        save(&view, ROOT, &format!("x{i}"), &format!("x{i}")).await;
+    }
+    drop(view);
+    for i in 0..4 {
+        exchange_stopped_everywhere(&site, ("/", &old), ("/", &format!("x{i}"))).await;
+    }
+}
+
+async fn exchange(view: &View, (from, one): (Ino, &str), (to, other): (Ino, &str)) -> bool {
+    let mode = RenameMode::Exchange;
+    view.rename(from, one.as_bytes(), to, other.as_bytes(), mode).await.is_ok()
+}
+
+/// Exchanges two names with so many commits, until more are not needed; at every one of them the
+/// next mount finds all of it done, or nothing.
+async fn exchange_stopped_everywhere(site: &Site, one: (&str, &str), other: (&str, &str)) {
+    let path = |(folder, name): (&str, &str)| format!("{}/{name}", folder.trim_end_matches('/'));
+    for commits in 0..10 {
+        let view = site.mount().await;
+        let before = [text(&view, &path(one)).await, text(&view, &path(other)).await];
+        let ino = async |folder: &str| view.resolve(folder).await.unwrap().ino;
+        let (from, to) = (ino(one.0).await, ino(other.0).await);
+        site.allow_commits(commits);
+        let is_done = exchange(&view, (from, one.1), (to, other.1)).await;
+        site.allow_all();
+        drop(view);
+        let view = site.mount().await;
+        let after = [text(&view, &path(one)).await, text(&view, &path(other)).await];
+        let swapped = [before[1].clone(), before[0].clone()];
+        assert!(after == swapped || (after == before && !is_done), "{commits}: {after:?}");
+        assert_eq!([site.text(&path(one)).await, site.text(&path(other)).await], after);
+        assert_eq!(site.notes(), 0);
+        for (folder, _) in [one, other] {
+            let removed = view.removed(view.resolve(folder).await.unwrap().ino).await.unwrap();
+            assert!(removed.is_empty(), "{commits}: {folder}: {removed:?}");
+        }
+        if is_done {
+            assert_eq!(after, swapped);
+            return;
+        }
+    }
+    panic!("the names are not exchanged");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exchange_between_two_folders_that_is_stopped_is_completed() {
+    let site = Site::new().await;
+    let view = site.mount().await;
+    let folder = view.make_dir(ROOT, b"folder", 0o700).await.unwrap().ino;
+    save(&view, ROOT, "one", "one").await;
+    save(&view, folder, "other", "other").await;
+    drop(view);
+    exchange_stopped_everywhere(&site, ("/", "one"), ("/folder", "other")).await;
+    exchange_stopped_everywhere(&site, ("/folder", "other"), ("/", "one")).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_and_a_folder_change_places_and_a_folder_does_not_go_into_itself() {
+    let site = Site::new().await;
+    let view = site.mount().await;
+    let folder = view.make_dir(ROOT, b"folder", 0o700).await.unwrap().ino;
+    let below = view.make_dir(folder, b"below", 0o700).await.unwrap().ino;
+    save(&view, below, "deep", "deep").await;
+    save(&view, ROOT, "file", "file").await;
+    assert!(!exchange(&view, (ROOT, "folder"), (folder, "below")).await);
+    assert!(!exchange(&view, (below, "deep"), (ROOT, "folder")).await);
+    assert!(exchange(&view, (ROOT, "file"), (folder, "below")).await);
+    assert_eq!(text(&view, "/folder/below").await.as_deref(), Some("file"));
+    assert_eq!(text(&view, "/file/deep").await.as_deref(), Some("deep"));
+    // What is written through what the kernel knows goes where it is now.
+    save(&view, below, "deep", "deeper").await;
+    assert_eq!(site.text("/file/deep").await.as_deref(), Some("deeper"));
+    assert_eq!(site.text("/folder/below").await.as_deref(), Some("file"));
 }
 
 fn entry(folder: Located) -> Entry {

@@ -361,6 +361,84 @@ async fn what_was_removed_while_its_edit_waited_over_a_crash_comes_back() {
     }
 }
 
+// Who merges after a crash knows no more than what the journal says.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_waited_over_a_crash_is_merged_under_a_policy_that_was_replaced_meanwhile() {
+    let site = Site::new().await;
+    let credential = site.realm.credential("doctor", USERS[0].1).await.to_bytes();
+    let one = site.station_of(&credential, "one").await;
+    one.view.make_dir(Ino::ROOT, b"ward", 0o700).await.unwrap();
+    for name in ["/ward/a.json", "/ward/b.json"] {
+        one.write(name, r#"{"medications": ["x"], "labs": 1}"#).await;
+    }
+    one.drain().await;
+    site.server.set_away(true);
+    one.write("/ward/a.json", r#"{"medications": ["x", "mine"], "labs": 1}"#).await;
+    one.write("/ward/b.json", r#"{"medications": ["x"], "labs": "mine"}"#).await;
+    one.crash().await;
+    site.server.set_away(false);
+    let ana = View::of(site.realm.records("ana").await, ViewOptions::default()).await.unwrap();
+    let policy = support::POLICY.replace("psychiatrist@north or owner@ana", "owner@ana");
+    ana.set_policy(ana.resolve("/ward").await.unwrap().ino, &policy).await.unwrap();
+    let other = site.station("doctor", "other").await;
+    for name in ["/ward/a.json", "/ward/b.json"] {
+        other.write(name, r#"{"medications": ["x"], "labs": "theirs"}"#).await;
+    }
+    other.drain().await;
+
+    let one = site.station_of(&credential, "one").await;
+    one.drain().await;
+    assert_eq!(one.view.drain_journal(HUNG).await, 0);
+    assert_eq!(
+        site.seen("doctor", "/ward/a.json").await.as_deref(),
+        Some(r#"{"medications": ["x", "mine"], "labs": "theirs"}"#)
+    );
+    let names = site.names("/ward").await;
+    assert_eq!(names.len(), 3, "{names:?}");
+    let copy = names.iter().find(|n| n.starts_with("b (conflict doctor")).unwrap();
+    let mine = site.seen("doctor", &format!("/ward/{copy}")).await.unwrap();
+    assert!(mine.contains("mine"), "{mine}");
+}
+
+// The process dies after the bucket has a write and before the journal's file says so, and somebody
+// else goes on from there: there is nothing to merge.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_bucket_had_before_a_crash_and_somebody_else_undid_stays_undone() {
+    let site = Site::new().await;
+    let credential = site.realm.credential("doctor", USERS[0].1).await.to_bytes();
+    let one = site.station_of(&credential, "one").await;
+    one.write("/a.json", r#"{"labs": 1}"#).await;
+    one.drain().await;
+    site.server.set_away(true);
+    one.write("/a.json", r#"{"labs": 2}"#).await;
+    one.write("/new.txt", "new").await;
+    one.crash().await;
+    let [journal, before] =
+        ["journal", "before"].map(|name| site.dir.path().join("one").join(name));
+    while Bucket::count_journal(&journal).is_err() {
+        tokio::task::yield_now().await;
+    }
+    std::fs::copy(&journal, &before).unwrap();
+    site.server.set_away(false);
+    let one = site.station_of(&credential, "one").await;
+    one.drain().await;
+    one.crash().await;
+    while Bucket::count_journal(&journal).is_err() {
+        tokio::task::yield_now().await;
+    }
+    std::fs::copy(&before, &journal).unwrap();
+    let other = site.station("doctor", "other").await;
+    other.write("/a.json", r#"{"labs": 3}"#).await;
+    other.view.unlink(Ino::ROOT, b"new.txt").await.unwrap();
+    other.drain().await;
+
+    let one = site.station_of(&credential, "one").await;
+    one.drain().await;
+    assert_eq!(one.view.drain_journal(HUNG).await, 0);
+    assert_eq!(site.names("/").await, ["a.json"]);
+    assert_eq!(site.seen("doctor", "/a.json").await.as_deref(), Some(r#"{"labs": 3}"#));
+}
+
 // So many that the folder does not list them all any more.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_made_edited_and_removed_here_before_a_crash_stays_away() {

@@ -45,7 +45,7 @@ impl Realm {
         }
         let (state, hash) = (Arc::new(state), hash::sha256(&[&bytes]));
         self.check_chain(&format!("auth/{id}"), seq, hash)?;
-        locked(&self.authorities).insert(id.clone(), (Instant::now(), state.clone(), hash));
+        locked(&self.authorities).put(id.clone(), (Instant::now(), state.clone(), hash));
         Ok((state, hash))
     }
 
@@ -70,7 +70,7 @@ impl Realm {
             Error::damaged(format!("the first state of {id} is missing from the bucket"))
         })?;
         let hash = self.verify_authority(id, 0, &first)?.introduction_hash();
-        locked(&self.introductions).insert(id.clone(), hash);
+        locked(&self.introductions).put(id.clone(), hash);
         Ok(hash)
     }
 

@@ -101,7 +101,7 @@ impl Realm {
         now_unix_s: i64,
         change: impl FnOnce(&mut AuthorityState),
     ) -> Result<()> {
-        locked(&self.authorities).remove(id);
+        locked(&self.authorities).pop(id);
         let (before, hash) = self.authority_with_hash(id).await?;
         let mut next = (*before).clone();
         next.seq += 1;
@@ -110,7 +110,7 @@ impl Realm {
         change(&mut next);
         let name = seq_name(&format!("auth/{id}"), next.seq);
         let published = put_next(&self.bucket, name, next.sign(identity)?).await;
-        locked(&self.authorities).remove(id);
+        locked(&self.authorities).pop(id);
         published
     }
 

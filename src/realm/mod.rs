@@ -9,12 +9,13 @@ mod found;
 mod proof;
 mod chain;
 
-use std::collections::HashMap;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures::StreamExt;
+use lru::LruCache;
 
 use crate::error::{Error, Kind, Result};
 use crate::key::attribute::AuthorityId;
@@ -55,14 +56,21 @@ pub struct Realm {
     state: Mutex<Arc<RealmState>>,
     administrators_ever: Mutex<Vec<crate::key::sign::PublicKey>>,
     newest_hash: Mutex<[u8; 32]>,
-    authorities: Mutex<HashMap<AuthorityId, KnownAuthority>>,
+    authorities: Mutex<LruCache<AuthorityId, KnownAuthority>>,
     marks: OnceLock<Arc<dyn ChainMarks>>,
-    introductions: Mutex<HashMap<AuthorityId, [u8; 32]>>,
-    certificates: Mutex<HashMap<[u8; 32], Arc<Certificate>>>,
-    policies: Mutex<HashMap<PolicyKey, Arc<BoundPolicy>>>,
-    statements: Mutex<HashMap<[u8; 32], Arc<PolicyStatement>>>,
-    capsules: Mutex<lru::LruCache<[u8; 32], Arc<Capsule>>>,
+    introductions: Mutex<LruCache<AuthorityId, [u8; 32]>>,
+    certificates: Mutex<LruCache<[u8; 32], Arc<Certificate>>>,
+    policies: Mutex<LruCache<PolicyKey, Arc<BoundPolicy>>>,
+    statements: Mutex<LruCache<[u8; 32], Arc<PolicyStatement>>>,
+    capsules: Mutex<LruCache<[u8; 32], Arc<Capsule>>>,
 }
+
+/// How many authorities, certificates and capsules are kept of each, at most.
+const NAMED_MAX: NonZeroUsize = NonZeroUsize::new(1 << 14).expect("not zero");
+/// How many policies are kept, each as it binds one patient, at most.
+const BOUND_MAX: NonZeroUsize = NonZeroUsize::new(1 << 12).expect("not zero");
+/// How many texts of policies are kept, at most.
+const STATEMENTS_MAX: NonZeroUsize = NonZeroUsize::new(1 << 9).expect("not zero");
 
 /// When an authority's state was read, the state, and its hash.
 type KnownAuthority = (Instant, Arc<AuthorityState>, [u8; 32]);
@@ -108,15 +116,13 @@ impl Realm {
             administrators_ever: Mutex::new(state.administrators.clone()),
             state: Mutex::new(Arc::new(state)),
             newest_hash: Mutex::new(genesis),
-            authorities: Mutex::default(),
+            authorities: Mutex::new(LruCache::new(NAMED_MAX)),
             marks: OnceLock::new(),
-            introductions: Mutex::default(),
-            certificates: Mutex::default(),
-            policies: Mutex::default(),
-            statements: Mutex::default(),
-            capsules: Mutex::new(lru::LruCache::new(
-                std::num::NonZeroUsize::new(1 << 14).expect("not zero"),
-            )),
+            introductions: Mutex::new(LruCache::new(NAMED_MAX)),
+            certificates: Mutex::new(LruCache::new(NAMED_MAX)),
+            policies: Mutex::new(LruCache::new(BOUND_MAX)),
+            statements: Mutex::new(LruCache::new(STATEMENTS_MAX)),
+            capsules: Mutex::new(LruCache::new(NAMED_MAX)),
         };
         realm.refresh().await?;
         Ok(realm)
@@ -240,7 +246,7 @@ impl Realm {
         }
         let authority = self.named_authority(&unchecked.claims().authority).await?;
         let certificate = Arc::new(unchecked.verify(&authority.identity)?);
-        locked(&self.certificates).insert(*named, certificate.clone());
+        locked(&self.certificates).put(*named, certificate.clone());
         Ok(certificate)
     }
 
@@ -274,7 +280,7 @@ impl Realm {
         }
         let statement = self.policy_statement(named).await?;
         let bound = Arc::new(statement.bind(*named, patient)?);
-        locked(&self.policies).insert(key, bound.clone());
+        locked(&self.policies).put(key, bound.clone());
         Ok(bound)
     }
 
@@ -289,7 +295,7 @@ impl Realm {
         let statement = self.unproven_policy(named).await?;
         self.prove_policy(&statement).await?;
         let statement = Arc::new(statement);
-        locked(&self.statements).insert(*named, statement.clone());
+        locked(&self.statements).put(*named, statement.clone());
         Ok(statement)
     }
 

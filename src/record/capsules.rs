@@ -82,7 +82,7 @@ impl Records {
         // one. Only who writes under this very clause waits, and its head will name the capsule.
         let cell = {
             let mut own = self.own_capsules.lock().unwrap_or_else(PoisonError::into_inner);
-            own.entry(whats.clone()).or_default().clone()
+            own.get_or_insert(whats.clone(), Arc::default).clone()
         };
         let mut own = cell.lock().await;
         if let Some(hash) = *own

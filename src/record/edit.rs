@@ -63,6 +63,24 @@ pub enum Edit {
         /// The other.
         other: Vec<u8>,
     },
+    /// Lets a name stand for another record than before.
+    Stand {
+        /// The name.
+        name: Vec<u8>,
+        /// What it must stand for.
+        was: RecordId,
+        /// What it is to stand for.
+        entry: Entry,
+        /// Whether what it stood for has another name: else that is among the removed.
+        is_named: bool,
+    },
+    /// Notes that a record has a name elsewhere: it is not among the removed any more.
+    Named {
+        /// The name that it was removed from.
+        name: Vec<u8>,
+        /// The record.
+        record: RecordId,
+    },
     /// Notes that a file is a copy of another that was in conflict.
     Copied {
         /// The name of the copy.
@@ -85,6 +103,11 @@ fn taken() -> Error {
 }
 
 impl Edit {
+    /// Lets a name that stands for `was` stand for another record.
+    pub fn stand(name: &[u8], was: RecordId, entry: Entry, is_named: bool) -> Self {
+        Self::Stand { name: name.to_vec(), was, entry, is_named }
+    }
+
     /// Makes the change in one leaf that has all the names concerned.
     ///
     /// # Errors
@@ -131,6 +154,18 @@ impl Edit {
                 leaf.table.0.insert(one.clone(), second);
                 leaf.table.0.insert(other.clone(), first);
             }
+            Self::Stand { name, was, entry, is_named } => {
+                let there = leaf.table.0.get(name).map(|e| e.located.record).ok_or_else(missing)?;
+                // It may stand for it already, when the answer to an earlier try was lost.
+                if there != *was && there != entry.located.record {
+                    return Err(missing());
+                }
+                leaf.insert(name, entry.clone(), stamp);
+                if *is_named {
+                    leaf.note_named(*was);
+                }
+            }
+            Self::Named { record, .. } => leaf.note_named(*record),
             Self::Copied { conflict, .. } => {
                 leaf.past.conflicts.retain(|c| c.copy != conflict.copy);
                 leaf.past.conflicts.push(*conflict);
@@ -153,6 +188,8 @@ impl Edit {
             | Self::Remove { name, .. }
             | Self::Leave { name, .. }
             | Self::Profile { name, .. }
+            | Self::Stand { name, .. }
+            | Self::Named { name, .. }
             | Self::Copied { name, .. } => [name, name],
             Self::Rename { from, to, .. } => [from, to],
             Self::Exchange { one, other } => [one, other],
@@ -162,7 +199,14 @@ impl Edit {
 
     /// Says whether the table before is worth keeping: something in it is gone or changed after.
     pub fn keeps_history(&self) -> bool {
-        !matches!(self, Self::Add { .. } | Self::Copied { .. } | Self::Close | Self::Reopen)
+        !matches!(
+            self,
+            Self::Add { .. }
+                | Self::Named { .. }
+                | Self::Copied { .. }
+                | Self::Close
+                | Self::Reopen
+        )
     }
 }
 

@@ -12,9 +12,9 @@ use std::ops::Range;
 use bytes::Bytes;
 use futures::stream;
 
-use super::Records;
 use super::head::Part;
 use super::open::Opened;
+use super::{RecordId, Records};
 use crate::error::{Error, Kind, Result};
 use crate::key::credential::hex;
 use crate::realm::object_name;
@@ -88,8 +88,12 @@ impl Records {
             return Ok(Vec::new());
         }
         let padded = padme(len);
+        let is_known = opened.chunk_hashes.initialized();
         let hashes =
             opened.chunk_hashes.get_or_try_init(|| self.fetch_chunk_hashes(part, padded)).await?;
+        if !is_known {
+            self.recount(RecordId(opened.cipher.place().record));
+        }
         let (first, last) = (range.start / CHUNK_BYTES, (range.end - 1) / CHUNK_BYTES);
         let stored = sealed_chunk_range(padded, first).start..sealed_chunk_range(padded, last).end;
         let name = object_name("b", &hex(&part.content.body));

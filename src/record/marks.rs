@@ -5,10 +5,12 @@
 //! the last batch, and a lost mark never makes a record unreadable. The values are versions and
 //! hashes of public objects, so the file holds no secret.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use lru::LruCache;
 use redb::{Database, ReadableDatabase, TableDefinition};
 
 use super::RecordId;
@@ -19,6 +21,11 @@ use crate::wire::{Reader, Writer};
 const MARKS: TableDefinition<'_, &[u8; 16], &[u8]> = TableDefinition::new("marks");
 const CHAINS: TableDefinition<'_, &str, (u64, &[u8; 32])> = TableDefinition::new("chains");
 const CAPSULES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("capsules");
+
+/// How many marks of records are kept in memory beside those that are not in the file yet.
+const RECENT_MAX: NonZeroUsize = NonZeroUsize::new(super::RECORDS_MAX.get()).expect("not zero");
+/// What redb may hold in memory of its file.
+const PAGES_BYTES: usize = 8 << 20;
 
 /// The newest version seen of one record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,12 +90,24 @@ impl Mark {
     }
 }
 
-#[derive(Default)]
 struct Recent {
-    marks: HashMap<RecordId, Mark>,
-    unwritten: Vec<RecordId>,
+    /// Never fuller than [`RECENT_MAX`] when there is a file, but for those of `unwritten`.
+    marks: LruCache<RecordId, Mark>,
+    unwritten: HashSet<RecordId>,
+    /// One for the realm and one for each authority.
     chains: HashMap<String, (u64, [u8; 32])>,
-    unwritten_chains: Vec<String>,
+    unwritten_chains: HashSet<String>,
+}
+
+impl Default for Recent {
+    fn default() -> Self {
+        Self {
+            marks: LruCache::unbounded(),
+            unwritten: HashSet::new(),
+            chains: HashMap::new(),
+            unwritten_chains: HashSet::new(),
+        }
+    }
 }
 
 struct Batch {
@@ -97,14 +116,36 @@ struct Batch {
 }
 
 impl Recent {
-    fn take_unwritten(&mut self) -> Batch {
-        let ids = std::mem::take(&mut self.unwritten);
-        let names = std::mem::take(&mut self.unwritten_chains);
-        let mark = |id: RecordId| Some((id, self.marks.get(&id)?.clone()));
-        let chain = |name: String| self.chains.get(&name).copied().map(|seen| (name, seen));
+    fn unwritten(&self) -> Batch {
+        let mark = |id: &RecordId| Some((*id, self.marks.peek(id)?.clone()));
+        let chain = |name: &String| Some((name.clone(), *self.chains.get(name)?));
         Batch {
-            marks: ids.into_iter().filter_map(mark).collect(),
-            chains: names.into_iter().filter_map(chain).collect(),
+            marks: self.unwritten.iter().filter_map(mark).collect(),
+            chains: self.unwritten_chains.iter().filter_map(chain).collect(),
+        }
+    }
+
+    /// Notes that the file has these.
+    fn written(&mut self, batch: &Batch) {
+        for (id, mark) in &batch.marks {
+            if self.marks.peek(id).is_none_or(|now| now.version <= mark.version) {
+                self.unwritten.remove(id);
+            }
+        }
+        for (chain, (seq, _)) in &batch.chains {
+            if self.chains.get(chain).is_none_or(|(now, _)| now <= seq) {
+                self.unwritten_chains.remove(chain);
+            }
+        }
+    }
+
+    /// Forgets marks that the file has and that were not asked for in a long time.
+    fn shorten(&mut self) {
+        for _ in RECENT_MAX.get()..self.marks.len() {
+            let Some((id, mark)) = self.marks.pop_lru() else { return };
+            if self.unwritten.contains(&id) {
+                self.marks.put(id, mark);
+            }
         }
     }
 }
@@ -128,7 +169,9 @@ impl Marks {
     /// replaced by an empty one.
     pub fn open(path: &Path) -> Result<Self> {
         crate::store::make_database(path)?;
-        let file = Database::create(path).map_err(|e| match e {
+        let mut builder = Database::builder();
+        builder.set_cache_size(PAGES_BYTES);
+        let file = builder.create(path).map_err(|e| match e {
             redb::DatabaseError::DatabaseAlreadyOpen => {
                 Error::new(Kind::Conflict, "the local state is in use")
                     .because("another chartfs has this realm open with the same credential")
@@ -164,19 +207,28 @@ impl Marks {
         let table = read.open_table(MARKS).map_err(broken)?;
         let stored = table.get(&record.0).map_err(broken)?;
         let mark = stored.map(|value| Mark::from_bytes(value.value())).transpose()?;
-        if let Some(mark) = &mark {
-            self.lock().marks.insert(record, mark.clone());
+        let Some(mark) = mark else { return Ok(None) };
+        let mut recent = self.lock();
+        // Another one may have been raised while the file was read.
+        if let Some(newer) = recent.marks.get(&record) {
+            return Ok(Some(newer.clone()));
         }
-        Ok(mark)
+        recent.marks.put(record, mark.clone());
+        recent.shorten();
+        Ok(Some(mark))
     }
 
     /// Raises the mark of a record; a lower version changes nothing.
     pub fn raise(&self, record: RecordId, mark: Mark) {
+        // The mark may be in the file alone. When that cannot be read nothing is known.
+        if let Err(error) = self.get(record) {
+            tracing::error!(%error, "a mark may be lowered");
+        }
         let mut recent = self.lock();
         let old = recent.marks.get(&record);
         if old.is_none_or(|o| o.version < mark.version) {
-            recent.marks.insert(record, mark);
-            recent.unwritten.push(record);
+            recent.marks.put(record, mark);
+            recent.unwritten.insert(record);
         }
     }
 
@@ -185,18 +237,26 @@ impl Marks {
     /// # Errors
     /// `NoSpace` or `Internal` when the file cannot be written; nothing is lost in memory.
     pub fn write(&self) -> Result<()> {
+        self.write_after(|| ())
+    }
+
+    /// As [`Marks::write`], of what was raised before `first` is done: what that makes durable is
+    /// never older than its mark.
+    ///
+    /// # Errors
+    /// Those of [`Marks::write`].
+    pub fn write_after(&self, first: impl FnOnce()) -> Result<()> {
+        let batch = self.lock().unwritten();
+        first();
         let Some(file) = &self.file else { return Ok(()) };
-        let batch = self.lock().take_unwritten();
         if batch.marks.is_empty() && batch.chains.is_empty() {
             return Ok(());
         }
-        let result = write_batch(file, &batch);
-        if result.is_err() {
-            let mut recent = self.lock();
-            recent.unwritten.extend(batch.marks.into_iter().map(|(id, _)| id));
-            recent.unwritten_chains.extend(batch.chains.into_iter().map(|(chain, _)| chain));
-        }
-        result
+        write_batch(file, &batch)?;
+        let mut recent = self.lock();
+        recent.written(&batch);
+        recent.shorten();
+        Ok(())
     }
 
     /// Returns what was stored for a clause by [`Marks::put_capsule`].
@@ -242,7 +302,7 @@ impl ChainMarks for Marks {
         let mut recent = self.lock();
         if recent.chains.get(chain).is_none_or(|(seen, _)| *seen < seq) {
             recent.chains.insert(chain.to_owned(), (seq, hash));
-            recent.unwritten_chains.push(chain.to_owned());
+            recent.unwritten_chains.insert(chain.to_owned());
         }
     }
 }
@@ -300,6 +360,71 @@ mod tests {
         assert_eq!(marks.get(id).unwrap(), Some(mark(5)));
         assert_eq!(marks.newest("realm").unwrap(), Some((7, [6; 32])));
         assert_eq!(marks.capsule(b"clause").unwrap().unwrap(), b"sealed");
+    }
+
+    #[test]
+    fn what_is_raised_while_the_cache_is_written_is_written_later() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state.redb");
+        let (one, two) = (RecordId([1; 16]), RecordId([2; 16]));
+        let mark = |version| Mark {
+            version,
+            object_hash: [9; 32],
+            profile: 2,
+            policy: [4; 32],
+            sections: Vec::new(),
+        };
+        let marks = Marks::open(&path).unwrap();
+        marks.raise(one, mark(1));
+        // A cache that is written now does not have these versions.
+        let meanwhile = || [one, two].into_iter().for_each(|id| marks.raise(id, mark(2)));
+        marks.write_after(meanwhile).unwrap();
+        drop(marks);
+        let again = Marks::open(&path).unwrap();
+        assert_eq!(again.get(one).unwrap(), Some(mark(1)));
+        assert_eq!(again.get(two).unwrap(), None);
+
+        again.raise(one, mark(2));
+        again.write().unwrap();
+        drop(again);
+        assert_eq!(Marks::open(&path).unwrap().get(one).unwrap(), Some(mark(2)));
+    }
+
+    #[test]
+    fn marks_that_left_memory_are_in_the_file_and_are_not_lowered() {
+        let dir = tempfile::tempdir().unwrap();
+        let marks = Marks::open(&dir.path().join("state.redb")).unwrap();
+        let id = |i: usize| {
+            let mut id = [0; 16];
+            id[..8].copy_from_slice(&(i as u64).to_le_bytes());
+            RecordId(id)
+        };
+        let mark = |version| Mark {
+            version,
+            object_hash: [9; 32],
+            profile: 2,
+            policy: [4; 32],
+            sections: Vec::new(),
+        };
+        let all = RECENT_MAX.get() + 1000;
+        for i in 0..all {
+            marks.raise(id(i), mark(5));
+        }
+        assert_eq!(marks.lock().marks.len(), all, "the file does not have them yet");
+        marks.write().unwrap();
+        assert_eq!(marks.lock().marks.len(), RECENT_MAX.get());
+        for i in 0..1000 {
+            assert!(!marks.lock().marks.contains(&id(i)));
+            marks.raise(id(i), mark(4));
+            assert_eq!(marks.get(id(i)).unwrap(), Some(mark(5)));
+        }
+        assert_eq!(marks.lock().marks.len(), RECENT_MAX.get());
+        assert!(marks.lock().unwritten.is_empty());
+        marks.raise(id(0), mark(6));
+        marks.write().unwrap();
+        for i in 0..all {
+            assert_eq!(marks.get(id(i)).unwrap().unwrap().version, if i == 0 { 6 } else { 5 });
+        }
     }
 
     #[test]

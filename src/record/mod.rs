@@ -18,6 +18,7 @@ pub mod marks;
 pub mod meta;
 pub mod statement;
 mod tried;
+mod cache;
 mod proof;
 mod open;
 mod region;
@@ -51,6 +52,8 @@ use crate::realm::{Author, Realm, object_name};
 pub use crate::store::ObjectName;
 use crate::store::{Fetched, Version};
 use crate::wire::{Reader, Writer};
+use cache::Cache;
+pub(crate) use cache::RECORDS_MAX;
 use format::{FormatId, Slot};
 use head::{Head, RECORD_LEN_MAX_BYTES, UncheckedRecord};
 use marks::Marks;
@@ -64,10 +67,10 @@ pub use overtaken::Overtaken;
 
 /// The profile number of a directory.
 pub const DIRECTORY_PROFILE: u8 = 255;
-/// How many proven records are kept in memory, at most.
-pub(crate) const RECORDS_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
-/// How many bytes of proven records are kept in memory, at most.
-const RECORDS_MAX_BYTES: usize = 48 << 20;
+/// How many clauses are remembered for which this user made a capsule.
+const OWN_CAPSULES_MAX: NonZeroUsize = NonZeroUsize::new(16_384).expect("not zero");
+/// More capsules are never opened at once.
+const OPENING_MAX: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
 
 /// A record's name: 16 random bytes, never reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -195,7 +198,8 @@ impl Record {
             head: unchecked.head,
             statement: unchecked.statement,
             committer: (*proof.committer).clone(),
-            region: unchecked.region,
+            // A slice of the object would hold all of it in memory.
+            region: Bytes::copy_from_slice(&unchecked.region),
             object_hash: unchecked.object_hash,
             etag,
             opened: Mutex::default(),
@@ -216,10 +220,6 @@ impl Record {
     pub fn object_hash(&self) -> &[u8; 32] {
         &self.object_hash
     }
-
-    fn memory_bytes(&self) -> usize {
-        self.region.len() + 512 * self.head.slots.len() + 1024
-    }
 }
 
 /// The records of a realm as one user sees them.
@@ -230,8 +230,8 @@ pub struct Records {
     cache: Mutex<Cache>,
     prover: Prover,
     /// Capsules that are being opened.
-    opening: Mutex<HashMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
-    own_capsules: Mutex<HashMap<Vec<EpochAttribute>, OwnCapsule>>,
+    opening: Mutex<LruCache<[u8; 32], Arc<tokio::sync::Mutex<()>>>>,
+    own_capsules: Mutex<LruCache<Vec<EpochAttribute>, OwnCapsule>>,
     tried: tried::Tried,
     /// When a table of a directory was kept last.
     tables_kept: Mutex<LruCache<RecordId, Instant>>,
@@ -239,11 +239,6 @@ pub struct Records {
 
 /// The hash of the capsule that this user made for a clause, once there is one.
 type OwnCapsule = Arc<tokio::sync::Mutex<Option<[u8; 32]>>>;
-
-struct Cache {
-    records: LruCache<RecordId, (Instant, Arc<Record>)>,
-    bytes: usize,
-}
 
 impl Records {
     /// Opens the records of a realm for one user.
@@ -253,10 +248,10 @@ impl Records {
             realm,
             keyring,
             marks,
-            cache: Mutex::new(Cache { records: LruCache::new(RECORDS_MAX), bytes: 0 }),
+            cache: Mutex::new(Cache::new()),
             prover: Prover::new(),
-            opening: Mutex::default(),
-            own_capsules: Mutex::default(),
+            opening: Mutex::new(LruCache::new(OPENING_MAX)),
+            own_capsules: Mutex::new(LruCache::new(OWN_CAPSULES_MAX)),
             tried: tried::Tried::default(),
             tables_kept: Mutex::new(LruCache::new(RECORDS_MAX)),
         }
@@ -364,7 +359,7 @@ impl Records {
 
     /// Returns a record that is in memory, however old.
     pub fn cached(&self, id: RecordId) -> Option<(Instant, Arc<Record>)> {
-        self.lock_cache().records.get(&id).cloned()
+        self.lock_cache().get(id)
     }
 
     fn lock_cache(&self) -> std::sync::MutexGuard<'_, Cache> {
@@ -373,28 +368,16 @@ impl Records {
 
     /// Keeps a record in memory, unless a newer version came first.
     fn keep(&self, record: Arc<Record>) {
-        let mut cache = self.lock_cache();
-        let known = cache.records.peek(&record.located.record);
-        if known.is_some_and(|(_, k)| k.version() > record.version()) {
-            return;
-        }
-        cache.bytes += record.memory_bytes();
-        let id = record.located.record;
-        if let Some((_, (_, old))) = cache.records.push(id, (Instant::now(), record)) {
-            cache.bytes -= old.memory_bytes();
-        }
-        while cache.bytes > RECORDS_MAX_BYTES && cache.records.len() > 1 {
-            if let Some((_, (_, old))) = cache.records.pop_lru() {
-                cache.bytes -= old.memory_bytes();
-            }
-        }
+        self.lock_cache().keep(record);
+    }
+
+    /// Counts a record in memory again, of which something was opened.
+    fn recount(&self, id: RecordId) {
+        self.lock_cache().recount(id);
     }
 
     /// Forgets the record in memory, so that the next load asks the bucket.
     pub fn forget(&self, id: RecordId) {
-        let mut cache = self.lock_cache();
-        if let Some((_, old)) = cache.records.pop(&id) {
-            cache.bytes -= old.memory_bytes();
-        }
+        self.lock_cache().forget(id);
     }
 }

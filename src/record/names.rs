@@ -92,7 +92,11 @@ impl Records {
                     .because("the certificate behind your attribute has ended"));
             }
         }
+        let is_decoded = record.names.initialized();
         let node = record.names.get_or_try_init(|| self.decode_names(&record)).await?.clone();
+        if !is_decoded {
+            self.recount(record.located.record);
+        }
         Ok(Folder { record, node, policy })
     }
 
@@ -320,6 +324,7 @@ impl Records {
                 }
                 // The next change begins with this table, and need not open and read it.
                 record.names.set(Arc::new(node)).ok();
+                self.recount(record.located.record);
                 Changed::Done(results)
             }
             Committed::Moved => Changed::Moved,

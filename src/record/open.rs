@@ -124,6 +124,8 @@ impl Records {
         let opened = Arc::new(Opened { cipher, data_key, meta, extent, chunk_hashes });
         let mut all = record.opened.lock().unwrap_or_else(PoisonError::into_inner);
         all.insert(at, opened.clone());
+        drop(all);
+        self.recount(record.located.record);
         Ok(Some(opened))
     }
 
@@ -180,7 +182,7 @@ impl Records {
         // capsule, the others wait for it.
         let turn = {
             let mut opening = self.opening.lock().unwrap_or_else(PoisonError::into_inner);
-            opening.entry(*named).or_default().clone()
+            opening.get_or_insert(*named, Arc::default).clone()
         };
         let _turn = turn.lock().await;
         if let Some(secret) = self.keyring.opened(named) {
@@ -194,7 +196,7 @@ impl Records {
         let secret = opening.await.map_err(|e| {
             Error::new(Kind::Internal, "opening a capsule was interrupted").because(e)
         })??;
-        self.opening.lock().unwrap_or_else(PoisonError::into_inner).remove(named);
+        self.opening.lock().unwrap_or_else(PoisonError::into_inner).pop(named);
         Ok(Some(secret))
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use futures::future::try_join_all;
 
 use super::directory::{Edit, Entry, Node, TRIE_DEPTH_MAX, Table};
+use super::head::RECORD_LEN_MAX_BYTES;
 use super::past::Leaf;
 use super::{Located, PolicyRef, Record, RecordId, Records};
 use crate::error::{Error, Kind, Result};
@@ -57,9 +58,24 @@ impl Records {
             };
             // What is in memory is what was overtaken.
             self.forget(located.record);
+            if self.is_followed(located, &mine).await? {
+                tracing::debug!(object = %name, "the bucket had what was taken for overtaken");
+                self.realm.bucket().drop_lifted(name, lifted).await?;
+                continue;
+            }
             return Ok(Some(Overtaken { located, base, mine, name: name.clone(), lifted }));
         }
         Ok(None)
+    }
+
+    /// Says whether what somebody else wrote was written on top of this version: the bucket had it
+    /// from before a crash, and there is nothing to merge. Whoever committed the newer one signed
+    /// what it replaces.
+    async fn is_followed(&self, located: Located, mine: &Record) -> Result<bool> {
+        let now = self.realm.bucket().get(&located.object(), RECORD_LEN_MAX_BYTES).await?;
+        let Some(now) = now.filter(|now| !now.version.is_pending()) else { return Ok(false) };
+        let now = self.read_back(located, &now.bytes, now.version).await?;
+        Ok(now.version() == mine.version() + 1 && now.head.previous == mine.object_hash)
     }
 
     /// Forgets commits that were overtaken, and are merged now.
@@ -184,7 +200,9 @@ fn merge(
         match now {
             None => edits.push(Edit::Add { name: name.clone(), entry: entry.clone() }),
             Some(now) if before == Some(now) => {
-                edits.push(Edit::Put { name: name.clone(), entry: entry.clone() });
+                // What has another name now is not among the removed.
+                let was = now.located.record;
+                edits.push(Edit::stand(name, was, entry.clone(), !is_removed(was)));
             }
             Some(_) => clashes.push((name.clone(), entry.clone())),
         }
@@ -192,7 +210,7 @@ fn merge(
     let put: HashSet<Vec<u8>> = edits
         .iter()
         .filter_map(|edit| match edit {
-            Edit::Put { name, .. } => Some(name.clone()),
+            Edit::Put { name, .. } | Edit::Stand { name, .. } => Some(name.clone()),
             _ => None,
         })
         .collect();

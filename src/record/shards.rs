@@ -80,12 +80,17 @@ impl Records {
         }
         let [gives, takes] = phases;
         self.edit_phase(inner, policy, gives, &mut results).await;
-        let mut given = vec![false; edits.len()];
-        for (i, _) in &takes {
-            given[*i] = results[*i].is_ok();
+        let mut backs = Vec::new();
+        for (i, take) in &takes {
+            let back = take_back(&edits[*i], take).filter(|_| results[*i].is_ok());
+            backs.extend(back.map(|back| (*i, back)));
         }
         self.edit_phase(inner, policy, takes, &mut results).await;
-        self.take_back(inner, policy, edits, &results, &given).await;
+        for (i, back) in backs {
+            if matches!(&results[i], Err(e) if e.kind() == Kind::NotFound) {
+                self.make_back(inner, policy, back).await;
+            }
+        }
         results
     }
 
@@ -114,27 +119,10 @@ impl Records {
         }
     }
 
-    /// Takes new names back whose old ones somebody else took away first: a record is not to have
-    /// two names.
-    async fn take_back(
-        &self,
-        inner: &Inner,
-        policy: &PolicyRef,
-        edits: &[Edit],
-        results: &[Result<()>],
-        given: &[bool],
-    ) {
-        for ((edit, result), _) in edits.iter().zip(results).zip(given).filter(|(_, given)| **given)
-        {
-            if let (Edit::Rename { to, record, .. }, Err(e)) = (edit, result)
-                && e.kind() == Kind::NotFound
-            {
-                let leave = Edit::Leave { name: to.clone(), record: *record };
-                let taken = Box::pin(self.edit_names(inner.shard(to), policy, &[leave])).await;
-                if let Err(error) = taken {
-                    tracing::warn!(%error, record = %record, "a record has two names");
-                }
-            }
+    async fn make_back(&self, inner: &Inner, policy: &PolicyRef, back: Edit) {
+        let shard = inner.shard(back.names()[0]);
+        if let Err(error) = Box::pin(self.edit_names(shard, policy, &[back])).await {
+            tracing::warn!(%error, "a record has two names");
         }
     }
 
@@ -166,11 +154,26 @@ impl Records {
             }
             Edit::Exchange { one, other } => {
                 let (first, second) = (entry(one).await?, entry(other).await?);
-                let put = |name: &Vec<u8>, entry| Edit::Put { name: name.clone(), entry };
-                Ok((vec![put(one, second), put(other, first)], Vec::new()))
+                let (was, was_other) = (first.located.record, second.located.record);
+                let give = Edit::stand(one, was, second, false);
+                Ok((vec![give], vec![Edit::stand(other, was_other, first, true)]))
             }
             single => Ok((vec![single.clone()], Vec::new())),
         }
+    }
+}
+
+/// Returns what makes the first half of a change undone whose second half `take` cannot be made,
+/// because somebody else took that name away first: a record is not to have two names.
+fn take_back(edit: &Edit, take: &Edit) -> Option<Edit> {
+    match (edit, take) {
+        (Edit::Rename { to, record, .. }, _) => {
+            Some(Edit::Leave { name: to.clone(), record: *record })
+        }
+        (Edit::Exchange { one, .. }, Edit::Stand { was, entry, .. }) => {
+            Some(Edit::stand(one, *was, entry.clone(), true))
+        }
+        _ => None,
     }
 }
 

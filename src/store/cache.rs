@@ -25,6 +25,8 @@ const USES: TableDefinition<'_, &str, (u64, u64)> = TableDefinition::new("uses")
 
 /// How much is held in memory before it is written.
 const UNWRITTEN_MAX_BYTES: usize = 8 << 20;
+/// What an entry takes beside its name and its bytes, in the file and in memory.
+const ENTRY_BYTES: usize = 128;
 /// What redb may hold in memory of its file.
 const PAGES_BYTES: usize = 8 << 20;
 /// A larger object is not kept: it would drive out hundreds.
@@ -72,8 +74,8 @@ impl Stored {
 
     fn len(&self) -> usize {
         match self {
-            Self::Absent => 1,
-            Self::Object(o) => o.bytes.len(),
+            Self::Absent => ENTRY_BYTES,
+            Self::Object(o) => ENTRY_BYTES + o.bytes.len(),
         }
     }
 }

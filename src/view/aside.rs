@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::draft::Text;
-use super::file::{Held, Kept, is_refusal};
+use super::file::is_refusal;
 use super::folder::Overlay;
+use super::held::{Held, Kept};
 use super::node::{Node, Spot, Stands};
 use super::{Ino, Invalidation, NodeKind, View, locked};
 use crate::clock::date::format_unix_s;

@@ -37,7 +37,7 @@ impl View {
         let entry = Entry { located, profile: record.head.profile, policy: None };
         let version = match &pending.base {
             Some(base) => base.record.version(),
-            None => self.records.load(meant_for, policy, Duration::MAX).await?.version(),
+            None => self.load(meant_for, policy, Duration::MAX).await?.0.version(),
         };
         self.add_copy(&folder, &name, entry, Some((meant_for.record, version))).await.map(drop)
     }
@@ -85,10 +85,10 @@ impl View {
         folder: &Node,
         name: &[u8],
     ) -> Result<Option<(RecordId, u64)>> {
-        let (_, policy) = place_of(folder)?;
         match self.entry(folder, name, Duration::ZERO).await? {
             Some(entry) if !entry.is_directory() => {
-                let record = self.records.load(entry.located, &policy, Duration::ZERO).await?;
+                let (_, policy) = place_of(folder)?;
+                let (record, _) = self.load(entry.located, &policy, Duration::ZERO).await?;
                 Ok(Some((entry.located.record, record.version())))
             }
             _ => Ok(None),

@@ -71,6 +71,9 @@ impl View {
             self.revive(&node).await?;
             return Err(Error::new(Kind::NotEmpty, "somebody made a file in the folder just now"));
         }
+        // Whoever has it open is told.
+        node.folder.set_removed(true);
+        node.forget_attr();
         Ok(())
     }
 
@@ -79,6 +82,13 @@ impl View {
         let (_, policy) = place_of(folder)?;
         let bound = self.records.realm().policy(&policy.hash, policy.patient.as_ref()).await?;
         Ok(self.records.sight(&bound.remove))
+    }
+
+    /// Says whether the policy lets the user change the names of a folder at all.
+    pub(super) async fn may_name(&self, policy: &PolicyRef) -> Result<Sight> {
+        let bound = self.records.realm().policy(&policy.hash, policy.patient.as_ref()).await?;
+        let rights = [&bound.add, &bound.remove].map(|right| self.records.sight(right));
+        Ok(if rights.contains(&Sight::Open) { Sight::Open } else { rights[0] })
     }
 
     pub(super) async fn check_remove(&self, folder: &Node) -> Result<()> {

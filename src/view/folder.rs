@@ -2,6 +2,7 @@
 //! changes that wait to share a commit.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -79,6 +80,8 @@ pub(super) struct Folder {
     overlay: Mutex<HashMap<Vec<u8>, Overlay>>,
     waiting: Mutex<Vec<Waiting>>,
     committing: tokio::sync::Mutex<()>,
+    /// Whether its name was taken away here, and was not seen again since.
+    is_removed: AtomicBool,
 }
 
 impl Folder {
@@ -145,6 +148,14 @@ impl Folder {
             Shown::Here(changed) => changed.max(real_unix_ns),
             Shown::Set { .. } | Shown::Real => real_unix_ns,
         }
+    }
+
+    pub(super) fn is_removed(&self) -> bool {
+        self.is_removed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_removed(&self, is_removed: bool) {
+        self.is_removed.store(is_removed, Ordering::Relaxed);
     }
 
     /// Says whether forgetting the folder loses nothing.

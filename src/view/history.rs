@@ -94,10 +94,11 @@ impl View {
         policy: &PolicyRef,
     ) -> Result<History> {
         let mut seen = self.see(located, policy, Duration::ZERO).await?;
+        let policy = seen.policy.clone();
         let (mut versions, mut missing) = (Vec::new(), None);
         while !seen.open.is_empty() {
-            let older = match self.records.before(&seen.record, policy).await {
-                Ok(Some(record)) => Some(self.sight_of(record, policy).await?),
+            let older = match self.records.before(&seen.record, &policy).await {
+                Ok(Some(record)) => Some(self.sight_of(record, &policy).await?),
                 Ok(None) => None,
                 Err(e) if e.kind() == Kind::NotFound => {
                     missing = Some(e);
@@ -154,6 +155,8 @@ impl View {
 
     pub(super) async fn removed_entries(&self, ino: Ino) -> Result<Vec<Removed>> {
         let folder = self.node(ino)?;
+        // What was removed was judged by the policy that is in force now.
+        self.entry(&folder, b"", Duration::ZERO).await?;
         let (located, policy) = place_of(&folder)?;
         let mut shown = Vec::new();
         for r in self.records.removed_names(located, &policy).await? {

@@ -339,8 +339,8 @@ pub(super) fn attr_with(node: &Node, size_bytes: u64, mtime_unix_ns: i64) -> Att
     let mtime = Time::from_unix_ns(mtime_unix_ns);
     let (atime, ctime) = node.times(mtime);
     let nlink = match node.stands() {
-        Stands::Directory { .. } => 2,
-        Stands::Removed => 0,
+        Stands::Directory { .. } if !node.folder.is_removed() => 2,
+        Stands::Directory { .. } | Stands::Removed => 0,
         Stands::Record { .. } | Stands::Fresh | Stands::Local => 1,
     };
     let (ino, kind, mode) = (node.ino, node.kind, node.mode());

@@ -13,6 +13,7 @@ mod listing;
 mod sight;
 mod draft;
 mod open;
+mod held;
 mod file;
 mod stream;
 mod save;
@@ -25,6 +26,7 @@ mod removal;
 mod entries;
 mod rename;
 mod moving;
+mod exchange;
 mod unfinished;
 mod policy;
 mod local;
@@ -381,9 +383,10 @@ impl View {
     /// Writes what this workstation remembers to its disk. The cache first: an object in it that is
     /// older than its mark would look like one that the bucket rolled back.
     fn write_state(&self) -> Result<()> {
-        if let Err(error) = self.records.realm().bucket().write_cache(true) {
-            tracing::warn!(%error, "the cache cannot be written");
-        }
-        self.records.marks().write()
+        self.records.marks().write_after(|| {
+            if let Err(error) = self.records.realm().bucket().write_cache(true) {
+                tracing::warn!(%error, "the cache cannot be written");
+            }
+        })
     }
 }

@@ -70,7 +70,7 @@ impl View {
 
     /// What stands in a record was judged by its folder's policy, so it cannot be moved under
     /// another one with what the user does not see. Programs copy instead.
-    fn check_same_policy(&self, way: &Way) -> Result<()> {
+    pub(super) fn check_same_policy(&self, way: &Way) -> Result<()> {
         if place_of(&way.from)?.1 == place_of(&way.to)?.1 {
             return Ok(());
         }
@@ -238,7 +238,7 @@ impl View {
         Ok(())
     }
 
-    fn check_not_below(&self, moved: &Node, to: &Arc<Node>) -> Result<()> {
+    pub(super) fn check_not_below(&self, moved: &Node, to: &Arc<Node>) -> Result<()> {
         let mut at = to.clone();
         loop {
             if at.ino == moved.ino {
@@ -254,8 +254,8 @@ impl View {
 
 impl Way {
     /// Says which record goes this way, for whoever finds it half done.
-    fn noted(&self, record: RecordId) -> Result<Move> {
+    pub(super) fn noted(&self, record: RecordId) -> Result<Move> {
         let from = Place::of(&self.from, &self.from_name)?;
-        Ok(Move { record, from, to: Place::of(&self.to, &self.to_name)? })
+        Ok(Move { record, from, to: Place::of(&self.to, &self.to_name)?, exchanged: None })
     }
 }

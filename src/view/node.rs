@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use super::file::FileState;
 use super::folder::Folder;
+use super::held::FileState;
 use super::{Attr, Ino, NodeKind, Time, locked};
 use crate::clock::now_unix_ns;
 use crate::record::{Located, PolicyRef, RecordId};
@@ -222,6 +222,7 @@ impl Tree {
         let known = self.by_record.get(&record).and_then(|ino| self.get(*ino));
         if let Some(node) = known.filter(|n| n.kind == kind) {
             node.find_at(spot);
+            node.folder.set_removed(false);
             let is_same = *locked(&node.stands) == stands;
             if !is_same {
                 node.set_stands(stands);
@@ -326,6 +327,9 @@ impl Tree {
             for ino in unneeded {
                 self.remove(ino);
             }
+            // A node that took another record's place is not that record's any more.
+            let nodes = &self.nodes;
+            self.by_record.retain(|_, ino| nodes.contains_key(ino));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Opening files and making new ones.
 
 use super::draft::Draft;
-use super::file::{Held, OpenFile, Writing};
+use super::file::OpenFile;
 use super::folder::{Overlay, place_of};
+use super::held::{Held, Writing};
 use super::listing::attr_with;
 use super::local::{is_local_name, is_stand_in_name, stands_in_for};
 use super::node::{Node, Spot, Stands};

@@ -135,9 +135,17 @@ impl View {
         let is_mtime_set = false;
         let pending = Pending { text, base, copied, edits: 0, mtime_unix_ns, is_mtime_set };
         let found = self.find_name(located.record).await?;
-        match self.save_onto(located, policy, &pending).await? {
+        let policy = match &found {
+            // It may have been replaced since the text was saved here.
+            Some((folder, name)) => {
+                self.entry(folder, name, Duration::ZERO).await?;
+                place_of(folder)?.1
+            }
+            None => policy.clone(),
+        };
+        match self.save_onto(located, &policy, &pending).await? {
             Onto::Done(record) => self.keep_named_anywhere(&record).await,
-            Onto::Conflict => self.keep_beside(located, policy, found, &pending).await,
+            Onto::Conflict => self.keep_beside(located, found, &pending).await,
         }
     }
 
@@ -163,7 +171,6 @@ impl View {
     async fn keep_beside(
         &self,
         located: Located,
-        policy: &PolicyRef,
         found: Option<(Arc<Node>, Vec<u8>)>,
         pending: &Pending,
     ) -> Result<()> {
@@ -172,13 +179,13 @@ impl View {
             // The record was taken away meanwhile: the text goes where it was made.
             None => (self.find_folder(located.birth).await?, b"recovered".to_vec()),
         };
-        let (place, _) = place_of(&folder)?;
+        let (place, policy) = place_of(&folder)?;
         let copy = Located { birth: place.record, record: RecordId::random() };
-        let record = self.create_record(copy, policy, &name, pending).await?;
+        let record = self.create_record(copy, &policy, &name, pending).await?;
         let entry = Entry { located: copy, profile: record.head.profile, policy: None };
         let version = match &pending.base {
             Some(base) => base.record.version(),
-            None => self.records.load(located, policy, Duration::MAX).await?.version(),
+            None => self.load(located, &policy, Duration::MAX).await?.0.version(),
         };
         let of = Some((located.record, version));
         let name = self.add_copy(&folder, &name, entry, of).await?;
@@ -196,7 +203,7 @@ impl View {
     }
 
     /// Finds the folder and the name of a record: where it was seen last, or anywhere.
-    async fn find_name(&self, record: RecordId) -> Result<Option<(Arc<Node>, Vec<u8>)>> {
+    pub(super) async fn find_name(&self, record: RecordId) -> Result<Option<(Arc<Node>, Vec<u8>)>> {
         let known = locked(&self.tree).find(record);
         if let Some(node) = known {
             let spot = node.spot();

@@ -9,7 +9,9 @@ use crate::error::{Error, Kind, Result};
 use crate::key::hash;
 use crate::realm::policy::NAMES;
 use crate::record::external::BodySource;
-use crate::record::format::{FormatId, Measure, Merged, SectionText, Slot, merge, take_apart};
+use crate::record::format::{
+    FormatId, Measure, Merged, SectionText, Slot, is_doubled, join, merge, take_apart,
+};
 use crate::record::head::Content;
 use crate::record::{Body, PolicyRef, Record, Sight, SlotWrite};
 use std::collections::BTreeMap;
@@ -85,10 +87,16 @@ impl View {
             Err(e) => return Err(e),
         };
         self.leave_out_spacing(policy, &mut merged).await?;
-        if base.record.object_hash() != record.object_hash()
-            && !combine(base, current, &mut merged.changed)
-        {
-            return Ok(None);
+        if base.record.object_hash() != record.object_hash() {
+            if !combine(base, current, &mut merged.changed) {
+                return Ok(None);
+            }
+            let mut both = current.base.clone();
+            both.extend(merged.changed.clone());
+            let texts = [&base.bytes[..], &bytes[..], &current.bytes[..]];
+            if is_doubled(base.format, texts, &join(base.format, &both), &rules) {
+                return Ok(None);
+            }
         }
         let format = base.format;
         let write = |append| {

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::MutexGuard;
 
 use super::draft::Text;
-use super::folder::{Edit, Gone, Overlay, place_of};
+use super::folder::{Gone, Overlay, place_of};
 use super::local::is_local_name;
 use super::node::{Node, Spot, Stands};
 use super::save::TRIES_MAX;
@@ -111,23 +111,6 @@ impl View {
             }
             Stands::Removed => Err(Error::new(Kind::NotFound, "no such file")),
         }
-    }
-
-    async fn exchange(&self, way: &Way, nodes: [&Arc<Node>; 2]) -> Result<()> {
-        if way.from.ino != way.to.ino {
-            return Err(Error::new(Kind::Unsupported, "names in two folders cannot be exchanged"));
-        }
-        self.check_remove(&way.from).await?;
-        for node in nodes {
-            // One that was just made is to have a record to exchange.
-            self.save(node, true).await?;
-            if node.stands() == Stands::Local {
-                return Err(Error::new(Kind::Unsupported, "the names cannot be exchanged")
-                    .because("one of the files is on this workstation only"));
-            }
-        }
-        let (one, other) = (way.from_name.clone(), way.to_name.clone());
-        self.edit(&way.from, Edit::Exchange { one, other }).await
     }
 
     /// Renames a file that is only here.
@@ -269,6 +252,8 @@ impl View {
         tree.bind(node, entry.located.record);
         node.set_stands(Stands::Record { located: entry.located, policy });
         node.file.forget_text();
+        // The name stands for another file now, though the bucket may see no change of names.
+        way.to.change_names();
         self.invalidate(Invalidation::Inode(node.ino));
     }
 

@@ -35,10 +35,10 @@ impl View {
             return Err(Error::new(Kind::IsDirectory, "only files have versions to bring back")
                 .hint("names of a folder come back one by one: chartfs restore FOLDER/NAME"));
         };
-        let old = self.version(located, &policy, version).await?;
+        let now = self.see(located, &policy, Duration::ZERO).await?;
+        let old = self.version(located, &now.policy, version).await?;
         let Some(new_name) = new_name else {
-            let now = self.see(located, &policy, Duration::ZERO).await?;
-            let text = self.merged_text(&policy, &old, &now).await?;
+            let text = self.merged_text(&now.policy, &old, &now).await?;
             return self.store_text(parent, name, &text).await;
         };
         check_name(new_name)?;
@@ -126,9 +126,9 @@ impl View {
         let new_name = new_name.unwrap_or(name);
         check_name(new_name)?;
         let folder = self.node(parent)?;
+        let mut removed = self.removed_entries(parent).await?.into_iter();
         self.check_add(&folder).await?;
         let (_, policy) = place_of(&folder)?;
-        let mut removed = self.removed_entries(parent).await?.into_iter();
         let is_it = |id: RecordId| record.is_none_or(|wanted| wanted == id);
         let found = removed.find(|r| r.name == name && is_it(r.entry.located.record));
         let found = found.ok_or_else(|| {

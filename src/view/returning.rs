@@ -5,9 +5,9 @@ use super::folder::{Edit, Gone, Overlay, place_of};
 use super::node::{Node, Spot, Stands};
 use super::save::{Onto, Pending};
 use super::{Ino, Invalidation, NodeKind, View, locked};
-use crate::error::{Kind, Result};
+use crate::error::{Error, Kind, Result};
 use crate::record::directory::Entry;
-use crate::record::{Located, PolicyRef, Record, RecordId};
+use crate::record::{Located, PolicyRef, Record, RecordId, Sight};
 use std::sync::Arc;
 
 /// What a record shows under the name that it was moved away to.
@@ -42,8 +42,12 @@ impl View {
     ) -> Result<Option<Arc<Record>>> {
         let (_, policy) = place_of(folder)?;
         let located = gone.entry.located;
+        self.check_comes_back(folder, name, located).await?;
         let backup = self.backup_of(gone).await?;
-        let record = match self.save_onto(located, &policy, pending).await? {
+        let onto = self.save_onto(located, &policy, pending).await?;
+        // Whoever wrote the record may have made it known that the policy was replaced.
+        let (_, policy) = place_of(folder)?;
+        let record = match onto {
             Onto::Done(record) => Some(record),
             Onto::Conflict => {
                 self.save_conflict(node, located, &policy, pending).await?;
@@ -71,6 +75,22 @@ impl View {
         }
         self.settle(node, folder, &name, located, policy);
         Ok(record)
+    }
+
+    /// Refuses a text whose name somebody else took from its record, when the user cannot give it
+    /// back: said before anything is committed, so that a refused text is nowhere.
+    async fn check_comes_back(&self, folder: &Node, name: &[u8], located: Located) -> Result<()> {
+        let (_, policy) = place_of(folder)?;
+        if self.may_name(&policy).await? == Sight::Open {
+            return Ok(());
+        }
+        let max_age = self.look_at(folder, name, located);
+        let now = self.entry(folder, name, max_age).await?;
+        if now.is_some_and(|entry| entry.located == located) {
+            return Ok(());
+        }
+        let what = "the file has another name now, and you may not give it this one";
+        Err(Error::new(Kind::Denied, what).because("somebody else renamed or removed it"))
     }
 
     /// Returns the file that a record was moved away to, with the text that the user sees of it.

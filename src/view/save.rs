@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::MutexGuard;
 
 use super::draft::Text;
-use super::file::Held;
 use super::folder::{Edit, Overlay, place_of};
+use super::held::Held;
 use super::node::{Node, Spot, Stands};
 use super::sight::{Rendered, Seen};
 use super::{Invalidation, View, locked};

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::folder::place_of;
-use super::node::Stands;
+use super::node::{Node, Spot, Stands};
 use super::{View, locked};
 use crate::error::{Error, Kind, Result};
 use crate::record::format::{
@@ -119,17 +119,41 @@ impl View {
         located: Located,
         policy: &PolicyRef,
     ) -> Result<Option<PolicyRef>> {
-        let Some(node) = locked(&self.tree).find(located.record) else { return Ok(None) };
-        let folder = self.node(node.spot().parent)?;
-        self.entry(&folder, &node.spot().name, Duration::ZERO).await?;
+        let node = locked(&self.tree).find(located.record);
+        let (folder, name) = match &node {
+            Some(node) => {
+                let Spot { parent, name } = node.spot();
+                (self.node(parent)?, name)
+            }
+            None => self.folder_of(located).await?,
+        };
+        self.entry(&folder, &name, Duration::ZERO).await?;
         let (_, newer) = place_of(&folder)?;
         if newer == *policy {
             return Ok(None);
         }
-        if node.stands().is_record() {
+        if let Some(node) = node.filter(|node| node.stands().is_record()) {
             node.set_stands(Stands::Record { located, policy: newer.clone() });
         }
         Ok(Some(newer))
+    }
+
+    /// Returns the folder of a record that no node stands for, and its name there: where it was
+    /// taken away just before, where it is named, or where it was made.
+    async fn folder_of(&self, located: Located) -> Result<(Arc<Node>, Vec<u8>)> {
+        let folders = locked(&self.tree).folders();
+        let taken = folders.into_iter().find_map(|folder| {
+            let mut gone = folder.folder.gone().into_iter();
+            let (name, _) = gone.find(|(_, gone)| gone.entry.located == located)?;
+            Some((folder, name))
+        });
+        if let Some(taken) = taken {
+            return Ok(taken);
+        }
+        match self.find_name(located.record).await? {
+            Some(found) => Ok(found),
+            None => Ok((self.find_folder(located.birth).await?, Vec::new())),
+        }
     }
 
     /// Opens what the user may see of a record.

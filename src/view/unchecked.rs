@@ -131,7 +131,7 @@ impl View {
             Some(folder) => place_of(folder)?,
             None => place_of(&*self.find_folder(located.birth).await?)?,
         };
-        let record = self.records.load(located, &place.1, Duration::MAX).await?;
+        let (record, _) = self.load(located, &place.1, Duration::MAX).await?;
         let Some(folder) = folder else { return self.keep_named_anywhere(&record).await };
         // What is taken away here meanwhile is not among the unchecked any more.
         let is_wanted = || locked(&self.unchecked).contains_key(&located.record);

@@ -5,9 +5,12 @@
 //! record went from where to where; what is still to be done shows in the two folders. When the
 //! record, or its text, has the new name and the record the old one too, the old one goes.
 //!
+//! When two names change places the one that is given first is `from`.
+//!
 //! Bytes of a note: "CHARTMOV" | format u16 | sealed: record 16 | twice (folder: record 16 | birth
-//! 16 | policy 32 | patient (short) | name (short)), from and to. The key is derived from the
-//! identity key in the credential, for this note alone.
+//! 16 | policy 32 | patient (short) | name (short)), from and to | when they change places: the record
+//! that stood at `to` 16. The key is derived from the identity key in the credential, for this note
+//! alone.
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -40,9 +43,9 @@ const PIECE_BYTES: usize = 64 << 10;
 /// A name in a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Place {
-    folder: Located,
+    pub(super) folder: Located,
     policy: PolicyRef,
-    name: Vec<u8>,
+    pub(super) name: Vec<u8>,
 }
 
 impl Place {
@@ -71,14 +74,23 @@ pub(super) struct Move {
     pub(super) record: RecordId,
     pub(super) from: Place,
     pub(super) to: Place,
+    /// The record that goes the other way, when both names change places.
+    pub(super) exchanged: Option<RecordId>,
 }
 
 impl Move {
+    pub(super) fn exchanging(self, other: RecordId) -> Self {
+        Self { exchanged: Some(other), ..self }
+    }
+
     fn to_bytes(&self) -> Vec<u8> {
         let mut w = Writer::new();
         w.bytes(&self.record.0);
         self.from.write(&mut w);
         self.to.write(&mut w);
+        if let Some(other) = self.exchanged {
+            w.bytes(&other.0);
+        }
         w.into_bytes()
     }
 
@@ -86,8 +98,9 @@ impl Move {
         let mut r = Reader::new(bytes, "a note of a move");
         let record = RecordId(r.array()?);
         let (from, to) = (Place::read(&mut r)?, Place::read(&mut r)?);
+        let exchanged = if r.remaining() > 0 { Some(RecordId(r.array()?)) } else { None };
         r.finish()?;
-        Ok(Self { record, from, to })
+        Ok(Self { record, from, to, exchanged })
     }
 }
 
@@ -234,7 +247,10 @@ impl View {
     /// Takes the old name away when the new one stands for the same; `false` when somebody works
     /// on the file just now.
     async fn complete_move(&self, noted: &Move) -> Result<bool> {
-        let Move { record, from, to } = noted;
+        if let Some(other) = noted.exchanged {
+            return self.complete_exchange(noted, other).await;
+        }
+        let Move { record, from, to, .. } = noted;
         let node = locked(&self.tree).find(*record);
         let _work = match &node {
             Some(node) if node.file.is_open() || node.file.is_dirty() => return Ok(false),
@@ -252,12 +268,7 @@ impl View {
             return Ok(true);
         }
         let leave = Edit::Leave { name: from.name.clone(), record: *record };
-        for left in self.records.edit_names(from.folder, &policy, &[leave]).await? {
-            match left {
-                Err(e) if e.kind() == Kind::NotFound => {}
-                left => left?,
-            }
-        }
+        self.edit_bare((from.folder, &policy), leave).await?;
         tracing::info!(%record, "a move that was interrupted is completed");
         let folder = locked(&self.tree).find(from.folder.record);
         if let Some(folder) = folder {
@@ -269,7 +280,7 @@ impl View {
     }
 
     /// Returns what a name stands for in the bucket now, and the policy in force there.
-    async fn found_at(&self, place: &Place) -> Result<Option<(Entry, PolicyRef)>> {
+    pub(super) async fn found_at(&self, place: &Place) -> Result<Option<(Entry, PolicyRef)>> {
         let Place { folder, policy, name } = place;
         let found = self.records.find(*folder, policy, name, Duration::ZERO).await?;
         Ok(found.entry.map(|entry| (entry, found.policy)))
@@ -347,7 +358,10 @@ mod tests {
             record: RecordId([9; 16]),
             from: place(b"a secret name"),
             to: place(&[b'x'; NAME_LEN_MAX_BYTES]),
+            exchanged: None,
         };
+        let exchange = noted.clone().exchanging(RecordId([8; 16]));
+        assert_eq!(Move::from_bytes(&exchange.to_bytes()).unwrap(), exchange);
         let id = moves(dir.path(), &author).note(&noted).unwrap();
         let again = moves(dir.path(), &author);
         assert_eq!(*locked(&again.left), [(id.clone(), noted.clone())]);

@@ -204,6 +204,8 @@ fn what_is_doubtful_is_not_cut() {
         ("a.yaml", "a: 1\na: 2\n"),
         ("a.yaml", "a: 1\n...\n"),
         ("a.yaml", "text\n"),
+        ("a.yaml", "\r\n# Labs"),
+        ("a.yaml", "    \n# c"),
         ("a.toml", "# c\n"),
         ("a.toml", "a = 1\n# c\n"),
         ("a.toml", "a = 1\na = 2\n"),
@@ -212,6 +214,15 @@ fn what_is_doubtful_is_not_cut() {
         ("a.toml", "[a]\nb = x\n"),
     ] {
         assert_eq!(cut(name, text).0, FormatId::Opaque, "{text:?}");
+    }
+}
+
+#[test]
+fn blank_lines_before_comments_alone_are_a_view() {
+    for name in ["a.toml", "a.yaml"] {
+        for text in ["    \n# c", "\r\n# Labs", "\n\n# c\n", "\r\n\r\n# c", "\u{feff}\n# c"] {
+            check(name, text, 0);
+        }
     }
 }
 

@@ -174,6 +174,12 @@ impl Model {
         text: &Text,
     ) -> Result<(), Kind> {
         let place = self.stations[st].files[file].place.clone();
+        if !self.world.rights(place.0).names_anything(self.stations[st].user) {
+            self.ask(st, place.0);
+            if !self.knows(st, &place, gone.record) {
+                return Err(Kind::Denied);
+            }
+        }
         let backup = self.backup_of(st, gone);
         let is_done = self.save_onto(st, &place, gone.record, None, text)?;
         if !is_done {

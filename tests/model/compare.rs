@@ -151,7 +151,12 @@ impl Case<'_> {
             let path = format!("{}{path}", self.top);
             let real = list(&view, &path).await?;
             self.name_rejected(st, folder, &real);
-            let model = self.model.stations[st].listing(&self.model.world, folder);
+            let mut model = self.model.stations[st].listing(&self.model.world, folder);
+            if self.mounted[st].desk.is_stale && !real.keys().eq(model.keys()) {
+                // It may have asked: nobody promises when it learns.
+                self.model.ask(st, folder);
+                model = self.model.stations[st].listing(&self.model.world, folder);
+            }
             same_names(&format!("{path} of the {user} at {st}"), &real, &model)?;
             for (name, shown) in model {
                 let what = format!("{path}/{name} of the {user} at {st}");

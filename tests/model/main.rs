@@ -16,6 +16,7 @@ mod commits;
 mod compare;
 mod edit;
 mod files;
+mod known;
 mod names;
 mod operations;
 mod record;
@@ -180,6 +181,18 @@ fn run_from(first: u64, wanted: u64) -> (u64, Vec<Trouble>) {
         }
     }
     (done, wrong)
+}
+
+#[test]
+fn cases_that_failed_once_hold() {
+    let mut wrong = Vec::new();
+    for (number, (stale, policy, steps)) in known::all().into_iter().enumerate() {
+        match Stage::new(Bucket::memory()).run(&Plan { stale, policy, steps }) {
+            Ok(count) => assert!(count > 0),
+            Err(trouble) => wrong.push(format!("known case {number}: {trouble}")),
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]

@@ -49,8 +49,8 @@ pub(crate) enum Saved {
     /// It has this version now. The elements stand in an order that nobody promises, but for
     /// those of `kept`, which stand as they did.
     /// `shown` is what the saver sees then, where that is promised to the byte.
-    /// Those of `again` may stand there once more: one that was moved comes back when somebody else
-    /// removed it, and is there twice when somebody else moved it too.
+    /// Those of `again` may stand there as well: one that was moved comes back, or stays, when the
+    /// other removed it.
     Version { now: Version, kept: Vec<u64>, shown: Option<Vec<Element>>, again: Vec<Item> },
     /// Somebody else changed the same element.
     Conflict,
@@ -192,8 +192,10 @@ impl Version {
                 (None, None) => return false,
             }
         }
+        let mut numbers = BTreeSet::new();
+        let is_single = items.iter().all(|i: &Item| numbers.insert(i.number));
         self.items = items;
-        rest.is_empty()
+        rest.is_empty() && is_single
     }
 }
 
@@ -244,6 +246,15 @@ struct Edited {
     moved: bool,
 }
 
+impl Edited {
+    /// Returns the elements of the text, and those that it has no more.
+    fn everything(self) -> Vec<Item> {
+        let is_gone = |old: &Item| self.items.iter().all(|i| i.number != old.number);
+        let gone: Vec<Item> = self.old.into_iter().filter(is_gone).collect();
+        [self.items, gone].concat()
+    }
+}
+
 fn edited(
     user: User,
     rights: &Rights,
@@ -279,12 +290,19 @@ fn find(items: &[Item], section: Section, number: u64) -> Option<&Element> {
     found.map(|i| &i.element)
 }
 
-/// Says whether both sides changed one element of a section in different ways.
-fn clash(old: &[Item], ours: &[Item], theirs: &[Item], section: Section) -> bool {
+/// Says whether both sides changed one element of a section in different ways; of one that is kept,
+/// whether both still have it.
+fn clash(
+    old: &[Item],
+    ours: &[Item],
+    theirs: &[Item],
+    (section, is_kept): (Section, bool),
+) -> bool {
     within(old, section).into_iter().any(|item| {
         let (our, their) = (find(ours, section, item.number), find(theirs, section, item.number));
         let was = Some(&item.element);
-        our != was && their != was && our != their
+        let differ = our != was && their != was && our != their;
+        differ && (!is_kept || (our.is_some() && their.is_some()))
     })
 }
 
@@ -315,8 +333,12 @@ fn save_elements(
 
     let is_free = edit.moved || now.moved > base.commit;
     if base.commit != now.commit {
-        let sure = changed.iter().any(|s| clash(&edit.old, &edit.items, &now.items, *s));
-        if sure || (is_free && matches!(seen, Seen::Conflict | Seen::Refused(Kind::Conflict))) {
+        let is_clash = |is_kept| {
+            changed.iter().any(|s| clash(&edit.old, &edit.items, &now.items, (*s, is_kept)))
+        };
+        // What one side removed and the other changed stays changed, if it was moved as well.
+        let is_sure = is_clash(true) || (is_clash(false) && !(is_free && seen == Seen::Merged));
+        if is_sure || (is_free && matches!(seen, Seen::Conflict | Seen::Refused(Kind::Conflict))) {
             return Ok(Saved::Conflict);
         }
     }
@@ -333,7 +355,7 @@ fn save_elements(
     });
     let (mut now, kept) = merged(user, now, &edit, &changed, &appended);
     now.change(changed.into_iter().chain(appended), numbers);
-    let again = if is_free { edit.items } else { Vec::new() };
+    let again = if is_free { edit.everything() } else { Vec::new() };
     Ok(Saved::Version { now, kept, shown, again })
 }
 
@@ -365,15 +387,16 @@ fn merged(
             next.items.push(item.clone());
         } else if let Some(our) = our {
             next.items.push(our);
-        } else if was.is_some_and(|was| was.section != item.section) {
-            // Who took it out of one section did not know that it had gone to another.
+        } else if was.is_some_and(|w| w.section != item.section || w.element != item.element) {
+            // Who took it out did not know that it had changed, or gone to another section.
             next.items.push(item.clone());
         }
     }
-    // One that went to another section stands there, whoever removed it from the old one.
+    // One that changed, or went to another section, stands there, whoever removed the old one.
     let is_new = |i: &&Item| {
         let was = of(i.number, &edit.old);
-        was.is_none_or(|was| was.section != i.section && of(i.number, &now.items).is_none())
+        let has_changed = |w: Item| w.section != i.section || w.element != i.element;
+        was.is_none_or(|was| has_changed(was) && of(i.number, &now.items).is_none())
     };
     next.items.extend(edit.items.iter().filter(is_new).cloned());
     for section in changed {

@@ -1,7 +1,6 @@
 //! One step of a case: what an operation means at this moment, done on both sides and compared.
 
 use bytes::Bytes;
-use chartfs::error::Kind;
 use chartfs::view::{SetAttr, Time};
 
 use crate::case::{Case, DESKS, MANAGER, READ_WRITE, Trouble, did};
@@ -371,10 +370,11 @@ impl Case<'_> {
         if is_local(&to.1) && self.is_partial(st, from) {
             return false;
         }
-        let is_folder = |shown: Result<Shown, Kind>| matches!(shown, Ok(Shown::Folder(_)));
-        let folder = is_folder(self.model.place_of(st, from));
-        // A folder under another policy keeps its own, and one that others look into moves.
-        !folder
+        // A folder under another policy keeps its own, and one that others look into moves. What the
+        // workstation does not know to be one it finds out.
+        let is_shown = matches!(self.model.place_of(st, from), Ok(Shown::Folder(_)));
+        let stored = self.model.world.names[&from.0].get(&from.1);
+        !is_shown && !matches!(stored, Some(Entry::Folder(_)))
     }
 }
 

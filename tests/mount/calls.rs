@@ -119,6 +119,35 @@ fn a_file_that_was_just_made_is_exchanged_and_a_local_one_is_refused() {
 }
 
 #[test]
+fn names_of_two_folders_change_places() {
+    let Some(m) = Mounted::new() else { return };
+    fs::create_dir(m.path("d")).unwrap();
+    fs::create_dir(m.path("e")).unwrap();
+    fs::write(m.path("d/f"), "one").unwrap();
+    fs::write(m.path("g"), "two").unwrap();
+    let [root, d] = [m.point().to_owned(), m.path("d")].map(|folder| File::open(folder).unwrap());
+    let exchange = |name: &str, other: &str| {
+        nix::fcntl::renameat2(&d, name, &root, other, RenameFlags::RENAME_EXCHANGE).unwrap();
+    };
+    exchange("f", "g");
+    assert_eq!(fs::read(m.path("d/f")).unwrap(), b"two");
+    assert_eq!(fs::read(m.path("g")).unwrap(), b"one");
+    // What is open stays the file that it is, and is committed under the name that it has then.
+    let mut open = OpenOptions::new().append(true).open(m.path("g")).unwrap();
+    open.write_all(b", more").unwrap();
+    exchange("f", "g");
+    open.write_all(b" and more").unwrap();
+    drop(open);
+    assert_eq!(fs::read(m.path("d/f")).unwrap(), b"one, more and more");
+    assert_eq!(fs::read(m.path("g")).unwrap(), b"two");
+    exchange("f", "e");
+    assert!(fs::metadata(m.path("d/f")).unwrap().is_dir());
+    assert_eq!(fs::read(m.path("e")).unwrap(), b"one, more and more");
+    let expected = ["d", "e", "g"].map(str::to_owned);
+    assert_eq!(m.drive.stored_names(), BTreeSet::from(expected));
+}
+
+#[test]
 fn exclusive_creation_knows_what_another_workstation_made() {
     let options = chartfs::daemon::MountOptions { negative_ttl: HUNG * 60, ..options() };
     let Some(m) = Mounted::with(view::fresh(), options) else { return };

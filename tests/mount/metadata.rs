@@ -185,10 +185,41 @@ fn a_folder_changes_when_a_name_in_it_is_given_or_taken() {
 }
 
 #[test]
+fn a_folder_changes_when_a_file_of_another_folder_is_renamed_over_one_in_it() {
+    let Some(m) = Mounted::new() else { return };
+    fs::create_dir(m.path("d")).unwrap();
+    // A record, and a file of this workstation.
+    for name in ["new", "new.tmp"] {
+        fs::write(m.path("d/f"), "old").unwrap();
+        fs::write(m.path(name), "new").unwrap();
+        let last = times(&m, "d").0;
+        fs::rename(m.path(name), m.path("d/f")).unwrap();
+        let (mtime, ctime) = times(&m, "d");
+        assert!(mtime > last && ctime == mtime, "{name}");
+    }
+}
+
+#[test]
 fn an_unlinked_file_has_no_link() {
     let Some(m) = Mounted::new() else { return };
     let file = fs::File::create(m.path("f")).unwrap();
     assert_eq!(file.metadata().unwrap().nlink(), 1);
     fs::remove_file(m.path("f")).unwrap();
     assert_eq!(file.metadata().unwrap().nlink(), 0);
+}
+
+#[test]
+fn a_folder_that_was_removed_or_replaced_has_no_link() {
+    let Some(m) = Mounted::new() else { return };
+    for name in ["removed", "replaced", "new"] {
+        fs::create_dir(m.path(name)).unwrap();
+    }
+    let [removed, replaced, new] =
+        ["removed", "replaced", "new"].map(|name| fs::File::open(m.path(name)).unwrap());
+    fs::remove_dir(m.path("removed")).unwrap();
+    fs::rename(m.path("new"), m.path("replaced")).unwrap();
+    let links = [&removed, &replaced, &new].map(|folder| folder.metadata().unwrap().nlink());
+    assert_eq!(links, [0, 0, 2]);
+    fs::create_dir(m.path("removed")).unwrap();
+    assert_eq!(fs::metadata(m.path("removed")).unwrap().nlink(), 2);
 }

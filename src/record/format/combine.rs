@@ -1,10 +1,13 @@
 //! Two saves of one section that did not know of each other: both are kept when they touch
 //! different elements.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::FormatId;
 use super::rank::Rank;
+use super::rules::Rules;
 use super::section::{Item, SectionText};
+use super::tree::Tree;
 
 /// An element of a section over its versions: container, rank, and which of equal ones it is.
 type Key<'i> = (u32, &'i Rank, usize);
@@ -47,6 +50,43 @@ impl SectionText {
     }
 }
 
+/// How often each element stands in a text, by its place and its name.
+type Census = HashMap<Vec<u8>, usize>;
+
+fn census(tree: &Tree<'_>) -> Census {
+    let mut places: HashMap<u32, Vec<u8>> = HashMap::new();
+    let mut all = Census::new();
+    for node in &tree.nodes {
+        let mut place = places.get(&node.container).cloned().unwrap_or_default();
+        place.push(0);
+        place.extend_from_slice(&node.identity);
+        if let Some(gap) = node.gap() {
+            places.insert(gap.container, place.clone());
+        }
+        *all.entry(place).or_default() += 1;
+    }
+    all
+}
+
+/// Says whether `both`, the text of two saves of `base` together, has an element more often than
+/// either meant: both moved and changed it, or both gave something new one name.
+pub fn is_doubled(format: FormatId, texts: [&[u8]; 3], both: &[u8], rules: &Rules) -> bool {
+    let parse = |text| format.adapter().parse(text, rules);
+    let (Some(both), [Some(base), Some(ours), Some(theirs)]) = (parse(both), texts.map(parse))
+    else {
+        return false;
+    };
+    if both.repeated {
+        return !ours.repeated && !theirs.repeated;
+    }
+    let [base, ours, theirs] = [&base, &ours, &theirs].map(census);
+    census(&both).iter().any(|(place, count)| {
+        let of = |census: &Census| census.get(place).copied().unwrap_or(0);
+        let (old, our, their) = (of(&base), of(&ours), of(&theirs));
+        *count > old + our.saturating_sub(old) + their.saturating_sub(old)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::section::{Hole, HoleKind, LIST, Role};
@@ -80,6 +120,31 @@ mod tests {
         assert_eq!(SectionText::combine(&base, &ours, &text(&[(1, "x"), (2, "b")])), None);
         assert_eq!(SectionText::combine(&base, &ours, &text(&[(2, "b")])), None);
         assert_eq!(SectionText::combine(&base, &ours, &ours), Some(ours.clone()));
+    }
+
+    #[test]
+    fn what_both_moved_or_named_alike_is_doubled() {
+        let doubled = |base: &str, ours: &str, theirs: &str, both: &str| {
+            let texts = [base, ours, theirs].map(str::as_bytes);
+            is_doubled(FormatId::Json, texts, both.as_bytes(), &Rules::builtin())
+        };
+        let base = r#"{"a": 1, "b": 2}"#;
+        let (ours, theirs) = (r#"{"b": 2, "a": 3}"#, r#"{"b": 2, "a": 4}"#);
+        assert!(doubled(base, ours, theirs, r#"{"b": 2, "a": 3, "a": 4}"#));
+        assert!(!doubled(base, ours, base, ours));
+        let (ours, theirs) = (r#"{"a": 1, "b": 2, "c": 3}"#, r#"{"a": 1, "b": 2, "c": 4}"#);
+        assert!(doubled(base, ours, theirs, r#"{"a": 1, "b": 2, "c": 3, "c": 4}"#));
+        let bundle = |ids: &[u8]| {
+            let entries: Vec<String> = ids
+                .iter()
+                .map(|id| format!(r#"{{"resource":{{"resourceType":"Condition","id":"{id}"}}}}"#))
+                .collect();
+            format!(r#"{{"resourceType":"Bundle","entry":[{}]}}"#, entries.join(","))
+        };
+        let texts = [bundle(&[1, 2]), bundle(&[2, 1]), bundle(&[2, 1])];
+        let texts = texts.each_ref().map(|t| t.as_bytes());
+        let (rules, both) = (Rules::builtin(), bundle(&[2, 1, 1]));
+        assert!(is_doubled(FormatId::FhirJson, texts, both.as_bytes(), &rules));
     }
 
     #[test]

@@ -31,6 +31,7 @@ use std::collections::BTreeMap;
 
 use crate::error::{Error, Kind, Result};
 
+pub use combine::is_doubled;
 pub use merge::{Merged, merge};
 pub use rank::{MAX_RANK_BYTES, Rank};
 pub use rules::Rules;

@@ -74,7 +74,12 @@ impl Adapter for Toml {
             return None;
         }
         let unended = end.is_some_and(|at| !text[..at].ends_with('\n'));
-        if unended && found.last().is_some_and(|last| last.kind == Of::Key) {
+        // What stays when the comments behind everything are hidden must be a text, too.
+        let needs_end = match found.last() {
+            Some(last) => last.kind == Of::Key,
+            None => end.is_some_and(|at| at > begin),
+        };
+        if unended && needs_end {
             return None;
         }
         let mut outline = Outline::new(text, head);

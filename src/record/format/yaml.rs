@@ -68,7 +68,9 @@ impl Adapter for Yaml {
         }
         let (found, end) = keys(text, head)?;
         let stop = end.unwrap_or(text.len());
-        if marked.is_some_and(|line| line.end > stop) {
+        // What stays of the head when the comments behind it are hidden must be a head, too.
+        let is_cut_off = head > stop && stop > begin && !text[..stop].ends_with('\n');
+        if is_cut_off || marked.is_some_and(|line| line.end > stop) {
             return None;
         }
         let mut blocks = Vec::with_capacity(found.len());

@@ -349,6 +349,40 @@ async fn what_a_task_gathered_that_is_given_up_goes_to_the_disk() {
     assert_eq!(found_after_a_death(&site), 2);
 }
 
+// The process dies, or the cable is pulled, after the bucket has a write and before this
+// workstation knows; then the next save follows.
+#[tokio::test]
+async fn what_follows_a_write_of_unknown_outcome_is_no_conflict() {
+    for dies in [true, false] {
+        let site = Site::new();
+        put(&site.other, "r/a", "base", Condition::Absent).await.unwrap();
+        let mut bucket = site.bucket().await;
+        let base = bucket.get(&name("r/a"), 100).await.unwrap().unwrap().version;
+        site.unplug(true);
+        let one = put(&bucket, "r/a", "one", Condition::Matches(base.clone())).await.unwrap();
+        while bucket.pending().offline.is_none() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        put(&bucket, "r/a", "two", Condition::Matches(one)).await.unwrap();
+        // It was on its way.
+        let late = Bytes::from_static(b"one");
+        site.cable.inner.put(&name("r/a"), late, &Condition::Matches(base)).await.ok().unwrap();
+        if dies {
+            drop(bucket);
+            bucket = site.bucket().await;
+        }
+        let mut conflicts = bucket.take_conflicts().unwrap();
+        site.unplug(false);
+        while bucket.drain_journal(LIMIT).await > 0 {
+            assert_eq!(text(&bucket, "r/a").await.as_deref(), Some("two"), "{dies}");
+            assert!(conflicts.try_recv().is_err(), "nobody else wrote");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        assert!(conflicts.try_recv().is_err(), "nobody else wrote");
+        assert_eq!(text(&site.other, "r/a").await.as_deref(), Some("two"), "{dies}");
+    }
+}
+
 #[tokio::test]
 async fn a_full_journal_takes_nothing_and_a_damaged_one_is_not_taken_for_an_empty_one() {
     let site = Site::new();
