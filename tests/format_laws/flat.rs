@@ -105,15 +105,6 @@ fn check(name: &str, text: &str, mask: u64) -> FormatId {
     format
 }
 
-#[test]
-fn blanks_before_comments_that_are_hidden_are_no_half_of_a_line() {
-    for text in ["    \n## HIV", " \n\n \n# HIV\n", "\n# HIV"] {
-        for bit in 0..64 {
-            check("a.toml", text, 1 << bit);
-        }
-    }
-}
-
 /// Edits lines of a view as text: removes, swaps, doubles, adds.
 fn edit(view: &str, lines: &[&str], dice: &mut Dice) -> String {
     let mut all: Vec<&str> = view.split_inclusive('\n').collect();

@@ -67,12 +67,11 @@ impl Adapter for Toml {
         if without_return(text).split("\r\n").any(|part| part.contains('\r')) {
             return None;
         }
-        let (found, end) = statements(text, begin)?;
-        let head = behind_blanks(text, begin).min(end.unwrap_or(text.len()));
-        // Blanks that the line feed of hidden comments ended would be no text of this format.
+        let head = behind_blanks(text, begin);
         if head > begin && !text[..head].ends_with('\n') {
             return None;
         }
+        let (found, end) = statements(text, begin)?;
         let unended = end.is_some_and(|at| !text[..at].ends_with('\n'));
         // What stays when the comments behind everything are hidden must be a text, too.
         let needs_end = match found.last() {
@@ -82,7 +81,7 @@ impl Adapter for Toml {
         if unended && needs_end {
             return None;
         }
-        let mut outline = Outline::new(text, head);
+        let mut outline = Outline::new(text, head.min(end.unwrap_or(head)));
         let tables = found.iter().position(|s| s.kind != Of::Key).unwrap_or(found.len());
         let stop = end.unwrap_or(text.len());
         let slots = slots(text, &found, stop, rules)?;
