@@ -160,6 +160,36 @@ async fn an_announced_section_leaves_a_mark_that_no_save_stores() {
     assert_eq!(refused.unwrap_err().kind(), Kind::Denied);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_document_lists_to_each_what_he_sees_of_it() {
+    let (realm, _) = with_record().await;
+    let document = br#"{"resourceType":"Bundle","type":"document","entry":[
+ {"fullUrl":"urn:c","resource":{"resourceType":"Composition","id":"c","status":"final",
+  "type":{"coding":[{"system":"http://loinc.org","code":"60591-5"}]},
+  "date":"2026","title":"Patient summary","author":[{"reference":"Practitioner/d"}],
+  "section":[{"title":"Problems","code":{"coding":[{"system":"http://loinc.org","code":"11450-4"}]},
+   "entry":[{"reference":"Condition/cough"},{"reference":"Condition/mood"}]}]}},
+ {"resource":{"resourceType":"Condition","id":"cough","code":{"text":"cough"}}},
+ {"resource":{"resourceType":"Condition","id":"mood","code":{"text":"depression"}}}
+]}"#;
+    let doctor = drive(&realm, "doctor").await;
+    save(&doctor, "/summary.json", document).await.unwrap();
+    let ana = drive(&realm, "ana").await;
+    assert_eq!(text(&read(&ana, "/summary.json").await), text(document), "the owner sees all");
+    let seen = text(&read(&doctor, "/summary.json").await);
+    assert!(seen.contains("Condition/cough") && !seen.contains("mood"), "{seen}");
+
+    // Who sees none of the problems is told that there is no information, and stores none of it.
+    let pharmacist = drive(&realm, "pharmacist").await;
+    let nothing = text(&read(&pharmacist, "/summary.json").await);
+    assert!(nothing.contains("\"unavailable\"") && !nothing.contains("Condition/"), "{nothing}");
+    save(&doctor, "/summary.json", seen.replace(":\"cough\"}}", ":\"cold\"}}").as_bytes())
+        .await
+        .unwrap();
+    let all = text(&read(&*drive(&realm, "ana").await, "/summary.json").await);
+    assert_eq!(all, text(document).replace(":\"cough\"}}", ":\"cold\"}}"));
+}
+
 /// The owner sees the edit and everything else as it was.
 async fn check_owner(realm: &TestRealm, bundle: &[u8], edit: &str) {
     let ana = drive(realm, "ana").await;

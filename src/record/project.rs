@@ -101,7 +101,7 @@ fn suffix(format: FormatId) -> &'static str {
         FormatId::Yaml => ".yaml",
         FormatId::Markdown => ".md",
         FormatId::Csv => ".csv",
-        FormatId::Opaque => "",
+        FormatId::Opaque | FormatId::DicomDir => "",
     }
 }
 

@@ -4,10 +4,11 @@
 use chartfs::demo::patients::patient;
 use chartfs::error::Kind;
 use chartfs::record::format::{
-    FormatId, Rules, Sections, Slot, announce, announced_len, join, merge, slots_of,
+    FormatId, Rules, Sections, Slot, announce, announced_len, join, merge, slots_of, split,
 };
 use serde_json::Value;
 
+use crate::cda::DOCUMENT;
 use crate::files::files;
 use crate::record::{Dice, apply, cut, pick, random_view};
 
@@ -53,6 +54,10 @@ fn every_view_with_a_mark_is_valid_and_an_unchanged_or_reprinted_save_changes_no
                 continue;
             }
             marks += 1;
+            if format == FormatId::Cda {
+                assert!(split(format, &view, &Rules::builtin()).is_ok(), "{}", path.display());
+                continue;
+            }
             let Ok(value) = serde_json::from_slice::<Value>(&view) else {
                 assert!(view.starts_with("\u{feff}".as_bytes()), "{}", path.display());
                 continue;
@@ -149,4 +154,70 @@ fn only_what_can_show_a_mark_has_one() {
 
 fn patient_file() -> Vec<u8> {
     patient(1).files.remove(0).1
+}
+
+/// The view of a document without allergies and billing, of which the policy announces some.
+fn document(text: &str, announced: &[Slot]) -> (Sections, String) {
+    let (format, sections) = cut(text.as_bytes());
+    assert_eq!(format, FormatId::Cda);
+    let visible = seen_of_document();
+    let (base, view) = marked(format, &pick(&sections, &visible), announced);
+    (base, String::from_utf8(view).unwrap())
+}
+
+fn seen_of_document() -> std::collections::BTreeSet<Slot> {
+    let mut visible = random_view(FormatId::Cda, u64::MAX);
+    visible.retain(|slot| ![Slot::ALLERGIES, Slot::BILLING, Slot::HIV].contains(slot));
+    visible
+}
+
+#[test]
+fn a_document_masks_what_is_announced_and_has_no_information_on_the_rest() {
+    let (_, silent) = document(DOCUMENT, &[]);
+    assert!(!silent.contains("MSK"));
+    assert_eq!(silent.matches("<section nullFlavor=\"NI\">").count(), 2);
+    let (_, told) = document(DOCUMENT, &[Slot::ALLERGIES, Slot::BILLING, Slot::HIV]);
+    assert_eq!(told.matches("<section nullFlavor=\"NI\">").count(), 1);
+    let masked = told.split_once("<section nullFlavor=\"MSK\">").unwrap().1;
+    assert!(masked.contains("<code code=\"48765-2\"") && !told.contains("Penicillin"));
+    assert!(told.contains("<text>billing, other content</text>"), "{told}");
+
+    // It hangs on the policy: a document whose allergies are filed elsewhere has it too.
+    let other = DOCUMENT.replace("Penicillin", "Abacavir, since HIV");
+    assert_eq!(document(&other, &[Slot::ALLERGIES]).1.matches("MSK").count(), 1);
+    let prefixed = DOCUMENT.replace("</", "</c:").replace('<', "<c:").replace("<c:/c:", "</c:");
+    let prefixed = prefixed.replace("<c:?", "<?").replace("<c:!", "<!").replace("c:sdtc:", "c:");
+    let prefixed = prefixed.replace("xmlns=", "xmlns:c=");
+    let (_, told) = document(&prefixed, &[Slot::ALLERGIES, Slot::BILLING]);
+    assert_eq!(told.matches("<c:section nullFlavor=\"MSK\">").count(), 2);
+}
+
+#[test]
+fn no_save_of_a_document_stores_a_mask() {
+    let announced = [Slot::ALLERGIES, Slot::BILLING];
+    let (base, view) = document(DOCUMENT, &announced);
+    let visible = seen_of_document();
+    let saved = |edited: &str| {
+        let merged = merge(FormatId::Cda, &base, &visible, edited.as_bytes(), &Rules::builtin());
+        merged.map(|merged| {
+            let (_, mut all) = cut(DOCUMENT.as_bytes());
+            apply(&mut all, merged);
+            String::from_utf8(join(FormatId::Cda, &all)).unwrap()
+        })
+    };
+    let new = "<component><section><text>new</text></section></component>";
+    let mark = view.rfind("<component>").unwrap();
+    let end = view[mark..].find("</component>").unwrap() + mark + "</component>".len();
+    let without = format!("{}{}", &view[..mark], &view[end..]);
+    let before = format!("{}{new}{}", &view[..mark], &view[mark..]);
+    let behind = format!("{}{new}{}", &view[..end], &view[end..]);
+    let printed = [&view[..mark], &view[mark..end].replace("><", ">\n  <"), &view[end..]].concat();
+    for edited in [view.replace("Visit", "Visits"), without, before, behind, printed] {
+        let stored = saved(&edited).unwrap();
+        assert!(!stored.contains("MSK") && !stored.contains("Withheld"), "{stored}");
+        assert!(stored.contains("Penicillin") && stored.contains("HIV disease"));
+    }
+    for changed in [view.replace(">billing<", ">nothing<"), view.replace("Withheld", "None")] {
+        assert_eq!(saved(&changed).unwrap_err().kind(), Kind::Denied);
+    }
 }

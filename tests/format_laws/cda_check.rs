@@ -4,7 +4,7 @@
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-use chartfs::record::format::{FormatId, Slot, join};
+use chartfs::record::format::{FormatId, Slot, announce, join, slots_of};
 use quick_xml::Reader;
 use quick_xml::events::Event;
 
@@ -42,6 +42,83 @@ const ORDER: [&str; 27] = [
     "relatedDocument",
     "authorization",
 ];
+
+/// The children of other elements in the order of the schema, as far as a view cuts them.
+const ORDERS: [(&str, &[&str]); 5] = [
+    (
+        "ClinicalDocument/recordTarget/patientRole",
+        &[
+            "realmCode",
+            "typeId",
+            "templateId",
+            "id",
+            "addr",
+            "telecom",
+            "patient",
+            "providerOrganization",
+        ],
+    ),
+    (
+        "ClinicalDocument/recordTarget/patientRole/patient",
+        &[
+            "realmCode",
+            "typeId",
+            "templateId",
+            "id",
+            "name",
+            "desc",
+            "administrativeGenderCode",
+            "birthTime",
+            "deceasedInd",
+            "maritalStatusCode",
+            "religiousAffiliationCode",
+            "raceCode",
+            "ethnicGroupCode",
+            "guardian",
+            "birthplace",
+            "languageCommunication",
+        ],
+    ),
+    ("ClinicalDocument/component", &["nonXMLBody", "structuredBody"]),
+    (
+        "ClinicalDocument/component/structuredBody",
+        &["realmCode", "typeId", "templateId", "confidentialityCode", "languageCode", "component"],
+    ),
+    (
+        "ClinicalDocument/component/structuredBody/component/section",
+        &[
+            "realmCode",
+            "typeId",
+            "templateId",
+            "id",
+            "code",
+            "title",
+            "text",
+            "confidentialityCode",
+            "languageCode",
+            "subject",
+            "author",
+            "informant",
+            "entry",
+            "component",
+        ],
+    ),
+];
+
+/// Counts the children of elements of a path that stand before what the schema has before them.
+fn disorder(all: &[String], parent: &str, order: &[&str]) -> usize {
+    let (mut last, mut count) = (0, 0);
+    for path in all {
+        if path == parent {
+            last = 0;
+        }
+        let own = path.strip_prefix(parent).and_then(|rest| rest.strip_prefix('/'));
+        let place = own.and_then(|name| order.iter().position(|known| *known == name));
+        count += usize::from(place.is_some_and(|place| place < last));
+        last = place.unwrap_or(last);
+    }
+    count
+}
 
 /// What the schema wants at least once, by path.
 const WANTED: [&str; 9] = [
@@ -89,6 +166,11 @@ fn broken(whole: &[String], view: &[String]) -> Vec<String> {
     if places(whole).is_sorted() && !places(view).is_sorted() {
         broken.push("order".to_owned());
     }
+    for (parent, order) in ORDERS {
+        if disorder(view, parent, order) > disorder(whole, parent, order) {
+            broken.push(format!("order in {parent}"));
+        }
+    }
     if !view.iter().all(|path| has(whole, path) || is_in_stub(path)) {
         broken.push("new elements".to_owned());
     }
@@ -127,7 +209,13 @@ fn partial_views_keep_the_rules_of_the_schema() {
         let whole = paths(std::str::from_utf8(&bytes).unwrap());
         for round in 0..8 {
             let mask = if round == 0 { 0 } else { dice.mask() };
-            let view = join(format, &pick(&sections, &random_view(format, mask)));
+            let visible = random_view(format, mask);
+            let mut shown = pick(&sections, &visible);
+            if round % 2 == 1 {
+                let closed = slots_of(format).iter().copied().filter(|s| !visible.contains(s));
+                announce(format, &mut shown, &closed.collect::<Vec<Slot>>());
+            }
+            let view = join(format, &shown);
             let view = paths(std::str::from_utf8(&view).unwrap());
             assert_eq!(broken(&whole, &view), Vec::<String>::new(), "{name}");
             views += 1;
@@ -136,6 +224,10 @@ fn partial_views_keep_the_rules_of_the_schema() {
     println!("{views} views keep the rules");
     // The check can fail.
     let whole = paths(DOCUMENT);
+    let swapped = paths(
+        &DOCUMENT.replace("<title>Allergies</title><text>Penicillin</text>", "<text/><title/>"),
+    );
+    assert_eq!(broken(&whole, &swapped), [format!("order in {}", ORDERS[4].0)]);
     let cut = paths(&DOCUMENT.replace("id ", "no "));
     assert_eq!(broken(&whole, &cut).len(), 5, "{:?}", broken(&whole, &cut));
 }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use chartfs::error::Kind;
 use chartfs::record::format::{FormatId, Rules, Sections, Slot, join, merge, split};
+use proptest::prelude::*;
 
 use crate::files::samples;
 use crate::record::{Dice, apply, cut, pick, random_view, size};
@@ -541,4 +542,160 @@ fn a_private_attribute_inside_a_sequence_takes_it_along() {
     let sequence = s.sequence(0x0008_1140, true, &[vec![private]]);
     let (_, sections) = cut(&s.file(&[sequence]));
     assert_eq!(sections.keys().collect::<Vec<_>>(), [&Slot::FRAME, &Slot::OTHER]);
+}
+
+/// A directory of two patients as the standard has it, with offsets that hold.
+pub(crate) fn directory(names: [&str; 2]) -> Vec<u8> {
+    let s = Syntax::Explicit;
+    let record = |next: u32, lower: u32, kind: &str, more: &[Vec<u8>]| {
+        let mut all = vec![
+            s.element(0x0004_1400, "UL", &next.to_le_bytes()),
+            s.element(0x0004_1410, "US", &[0xff, 0xff]),
+            s.element(0x0004_1420, "UL", &lower.to_le_bytes()),
+            s.text(0x0004_1430, "CS", kind),
+        ];
+        all.extend_from_slice(more);
+        s.item(true, &all)
+    };
+    let icon = s.sequence(0x0088_0200, true, &[vec![s.element(0x7fe0_0010, "OW", &[7; 32])]]);
+    let patient = |next, lower, name: &str, id: &str| {
+        record(
+            next,
+            lower,
+            "PATIENT",
+            &[s.text(0x0010_0010, "PN", name), s.text(0x0010_0020, "LO", id)],
+        )
+    };
+    let study = record(
+        0,
+        0,
+        "STUDY",
+        &[
+            s.text(0x0008_0020, "DA", "20261123"),
+            s.text(0x0008_1030, "LO", "depression, brain"),
+            s.text(0x0020_000d, "UI", "1.2.3"),
+        ],
+    );
+    let image = record(0, 0, "IMAGE", &[s.text(0x0004_1500, "CS", "QUILL\\MR1"), icon]);
+    let head = |first: u32| {
+        s.file(&[
+            s.text(0x0004_1130, "CS", "QUILLSET"),
+            s.element(0x0004_1200, "UL", &first.to_le_bytes()),
+        ])
+    };
+    let lay = |at: [u32; 4]| {
+        [
+            patient(at[3], at[1], names[0], "MRN-1"),
+            study.clone(),
+            image.clone(),
+            patient(0, 0, names[1], "MRN-2"),
+        ]
+    };
+    let begin = head(0).len() + 12;
+    let mut at = [0; 4];
+    let mut next = begin;
+    for (place, record) in at.iter_mut().zip(lay([0; 4])) {
+        *place = u32::try_from(next).unwrap();
+        next += record.len();
+    }
+    let records = s.element(0x0004_1220, "SQ", &lay(at).concat());
+    let file = [head(at[0]), records].concat();
+    let class = file.windows(25).position(|w| w == b"1.2.840.10008.5.1.4.1.1.7").unwrap();
+    // The class of a directory is shorter: the rest is padding.
+    let mut file = file;
+    file[class..class + 26].copy_from_slice(b"1.2.840.10008.1.3.10\0\0\0\0\0\0");
+    file
+}
+
+fn seen_of(bytes: &[u8], hidden: &[Slot]) -> (Sections, BTreeSet<Slot>, Vec<u8>) {
+    let (format, sections) = cut(bytes);
+    assert_eq!(format, FormatId::DicomDir);
+    let mut visible = random_view(format, u64::MAX);
+    visible.retain(|slot| !hidden.contains(slot));
+    let view = join(format, &pick(&sections, &visible));
+    (sections, visible, view)
+}
+
+#[test]
+fn a_directory_shows_blanks_for_what_is_hidden_and_every_offset_holds() {
+    let file = directory(["Quill^Ada", "Roe^Ben"]);
+    let has = |view: &[u8], text: &str| view.windows(text.len()).any(|w| w == text.as_bytes());
+    let all = ["Quill^Ada", "Roe^Ben", "MRN-1", "MRN-2", "QUILL\\MR1", "depression", "20261123"];
+    let (sections, _, view) = seen_of(&file, &[]);
+    assert_eq!(view, file);
+    assert!(sections.contains_key(&Slot::MENTAL_HEALTH) && sections.contains_key(&Slot::WHOLE));
+    for (hidden, gone) in [
+        (Slot::DEMOGRAPHICS, &all[..2]),
+        (Slot::IDENTIFIERS, &all[2..5]),
+        (Slot::MENTAL_HEALTH, &all[5..6]),
+        (Slot::ENCOUNTERS, &all[6..]),
+        (Slot::WHOLE, &["QUILLSET"][..]),
+    ] {
+        let (_, _, view) = seen_of(&file, &[hidden]);
+        assert_eq!(view.len(), file.len());
+        for text in all {
+            assert_eq!(has(&view, text), !gone.contains(&text), "{text} without {hidden}");
+        }
+        assert!(gone.iter().all(|text| !has(&view, text)));
+        assert_eq!(cut(&view).0, FormatId::DicomDir);
+    }
+    let (_, _, view) = seen_of(&file, &[Slot::IMAGING]);
+    assert!(!view.windows(8).any(|w| w == [7; 8]), "the icon is shown");
+    assert_eq!(size(FormatId::DicomDir, &sections), file.len() as u64);
+}
+
+#[test]
+fn a_directory_is_changed_in_place_and_written_anew_by_who_sees_all_of_it() {
+    let format = FormatId::DicomDir;
+    let file = directory(["Quill^Ada", "Roe^Ben"]);
+    let (mut sections, visible, view) = seen_of(&file, &[Slot::IDENTIFIERS]);
+    let shown = pick(&sections, &visible);
+    let save = |edited: &[u8]| merge(format, &shown, &visible, edited, &Rules::builtin());
+    assert!(save(&view).unwrap().is_empty());
+    let replace = |from: &[u8], to: &[u8]| {
+        let at = view.windows(from.len()).position(|w| w == from).unwrap();
+        [&view[..at], to, &view[at + from.len()..]].concat()
+    };
+    let edited = replace(b"Roe^Ben", b"Roe^Bob");
+    let merged = save(&edited).unwrap();
+    assert_eq!(merged.changed.keys().collect::<Vec<_>>(), [&Slot::DEMOGRAPHICS]);
+    apply(&mut sections, merged);
+    assert_eq!(join(format, &sections), directory(["Quill^Ada", "Roe^Bob"]));
+
+    // Other records, other order, or a value where one may be hidden: the numbers would go astray.
+    let other = directory(["Quill^Adam", "Roe^Ben"]);
+    assert_eq!(save(&other).unwrap_err().kind(), Kind::Denied);
+    let swapped = directory(["Roe^Ben", "Quill^Ada"]);
+    let (_, _, swapped) = seen_of(&swapped, &[Slot::IDENTIFIERS]);
+    assert_eq!(save(&swapped).unwrap_err().kind(), Kind::Denied);
+    let blank = view.windows(6).rposition(|w| w == b"      ").unwrap();
+    let filled = [&view[..blank], b"MRN-99", &view[blank + 6..]].concat();
+    assert_eq!(save(&filled).unwrap_err().kind(), Kind::Denied);
+
+    let all = random_view(format, u64::MAX);
+    let merged = merge(format, &sections, &all, &other, &Rules::builtin()).unwrap();
+    apply(&mut sections, merged);
+    assert_eq!(join(format, &sections), other);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_damaged_directory_is_kept(
+        places in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5),
+        mask: u64,
+    ) {
+        let mut bytes = directory(["Quill^Ada", "Roe^Ben"]);
+        for (at, with) in places {
+            let at = at.index(bytes.len());
+            bytes[at] = with;
+        }
+        let (format, sections) = cut(&bytes);
+        prop_assert_eq!(&join(format, &sections), &bytes);
+        let shown = pick(&sections, &random_view(format, mask));
+        let view = join(format, &shown);
+        prop_assert_eq!(size(format, &shown), view.len() as u64);
+        prop_assert!(format != FormatId::DicomDir || split(format, &view, &Rules::builtin()).is_ok());
+    }
 }

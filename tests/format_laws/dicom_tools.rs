@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use chartfs::record::format::{FormatId, Rules, Sections, Slot, join, merge};
 
-use crate::dicom::dicom_files;
+use crate::dicom::{dicom_files, directory};
 use crate::record::{apply, cut, pick, random_view};
 
 /// Views by name, each without some sections.
@@ -79,4 +79,30 @@ fn real_tools_read_and_edit_partial_views() {
         }
     }
     println!("{saves} files that a tool wrote were saved");
+}
+
+#[test]
+fn dcmdump_reads_views_of_a_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let dump = |bytes: &[u8]| {
+        let path = folder.path().join("DICOMDIR");
+        std::fs::write(&path, bytes).unwrap();
+        Command::new("dcmdump").arg("-q").arg("-Un").arg(&path).output()
+    };
+    let file = directory(["Quill^Ada", "Roe^Ben"]);
+    let (format, sections) = cut(&file);
+    assert_eq!(format, FormatId::DicomDir);
+    let full = match dump(&file) {
+        Ok(full) => full,
+        Err(e) => return println!("SKIPPED: views of a DICOMDIR: dcmdump cannot be run: {e}"),
+    };
+    assert!(!dump(&file[..file.len() - 9]).unwrap().status.success(), "dcmdump takes anything");
+    let lines = |said: &[u8]| String::from_utf8_lossy(said).lines().count();
+    for hidden in [&[Slot::DEMOGRAPHICS, Slot::IDENTIFIERS][..], &[Slot::IMAGING], &[Slot::WHOLE]] {
+        let mut visible = random_view(format, u64::MAX);
+        visible.retain(|slot| !hidden.contains(slot));
+        let view = dump(&join(format, &pick(&sections, &visible))).unwrap();
+        assert!(view.status.success(), "{}", String::from_utf8_lossy(&view.stderr));
+        assert_eq!(lines(&view.stdout), lines(&full.stdout), "a view has the same elements");
+    }
 }

@@ -74,6 +74,7 @@ pub(crate) fn odd() -> Vec<(PathBuf, Vec<u8>)> {
 pub(crate) fn files() -> Vec<(PathBuf, Vec<u8>)> {
     let mut all = generated();
     all.extend(odd());
+    all.push(("summary".into(), crate::documents::summary().to_string().into_bytes()));
     all.extend(samples());
     all
 }

@@ -12,9 +12,11 @@ mod csv;
 mod dicom;
 mod dicom_oracle;
 mod dicom_tools;
+mod documents;
 mod files;
 mod flat;
 mod hl7;
+mod json_tools;
 mod leaks;
 mod mutated;
 mod ndjson;
@@ -146,11 +148,13 @@ fn edit_bundle(view: &str, dice: &mut Dice) -> Option<String> {
     let mut entries: Vec<String> = bundle.entry.iter().map(|e| e.get().to_owned()).collect();
     for n in 0..=dice.below(4) {
         let (i, j) = (dice.below(entries.len()), dice.below(entries.len()));
-        let holds_patient = entries.get(i)?.contains("\"Patient\"");
+        // What has parts that the view may not show stays.
+        let has_parts = ["\"Patient\"", "\"Composition\""];
+        let has_parts = has_parts.iter().any(|kind| entries[i].contains(kind));
         match dice.below(4) {
-            0 if !holds_patient && entries.len() > 1 => drop(entries.remove(i)),
+            0 if !has_parts && entries.len() > 1 => drop(entries.remove(i)),
             1 => entries.swap(i, j),
-            2 if !holds_patient => entries[i] = entries[i].replacen('{', "{ \"edited\": true,", 1),
+            2 if !has_parts => entries[i] = entries[i].replacen('{', "{ \"edited\": true,", 1),
             _ => entries.insert(
                 i,
                 format!(

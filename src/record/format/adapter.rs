@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use crate::error::Result;
+use std::borrow::Cow;
 
 use super::join::{Rendered, render};
 use super::merge::{Merged, elements};
@@ -75,6 +76,17 @@ pub(super) trait Adapter: Sync {
     /// can tell whether a shell without visible parts is empty, and may remove it.
     fn shell_parts(&self) -> &'static [Slot] {
         &[]
+    }
+
+    /// Returns the sections among which the parts of the shell with this text are divided.
+    fn parts_of(&self, _shell: &[u8]) -> &'static [Slot] {
+        self.shell_parts()
+    }
+
+    /// Returns what a shell is called among its siblings, by its own text, when that tells: one that
+    /// is not shown is found again by it.
+    fn shell_name<'a>(&self, _shell: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        None
     }
 
     /// Returns what the view of these sections, the frame among them, shows for hidden ones that

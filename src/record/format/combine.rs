@@ -142,7 +142,7 @@ mod tests {
             format!(r#"{{"resourceType":"Bundle","entry":[{}]}}"#, entries.join(","))
         };
         let texts = [bundle(&[1, 2]), bundle(&[2, 1]), bundle(&[2, 1])];
-        let texts = texts.each_ref().map(|t| t.as_bytes());
+        let texts = texts.each_ref().map(String::as_bytes);
         let (rules, both) = (Rules::builtin(), bundle(&[2, 1, 1]));
         assert!(is_doubled(FormatId::FhirJson, texts, both.as_bytes(), &rules));
     }

@@ -6,9 +6,10 @@ use super::adapter::{Adapter, Conflict, Glue, Numbers};
 use super::section::{DOCUMENT, Hole, HoleKind, INNER, Item, LIST, Role};
 use super::{FormatId, Sections, Slot};
 
-/// Shells inside shells: document, entry list, entry, resource. A stored frame that nests deeper
-/// is damaged, and is shown flat.
-const MAX_SHELLS: usize = 8;
+/// Shells inside shells: document, entry list, entry, resource, and in a composition three times
+/// the list of sections and the section, then the list of entries. A stored frame that nests
+/// deeper is damaged, and is shown flat.
+const MAX_SHELLS: usize = 16;
 
 /// An item and the section that it came from.
 #[derive(Clone, Copy)]
@@ -22,8 +23,9 @@ pub(super) struct Rendered<'s> {
     pub(super) bytes: Vec<u8>,
     /// The items that it shows, shells before what they hold.
     pub(super) order: Vec<Placed<'s>>,
-    /// The shell of the entry list, when no entry is visible.
-    pub(super) dropped: Option<Placed<'s>>,
+    /// Shells that are not shown, because they show nothing: that of the entry list, and those
+    /// that vanish.
+    pub(super) dropped: Vec<Placed<'s>>,
 }
 
 struct Join<'s> {
@@ -48,7 +50,7 @@ pub(super) fn render(format: FormatId, sections: &Sections) -> Rendered<'_> {
         // Stable: equal ranks of one section stay as they are stored.
         items.sort_by(|a, b| (&a.item.rank, a.slot).cmp(&(&b.item.rank, b.slot)));
     }
-    let out = Rendered { bytes: Vec::with_capacity(size), order: Vec::new(), dropped: None };
+    let out = Rendered { bytes: Vec::with_capacity(size), order: Vec::new(), dropped: Vec::new() };
     let adapter = format.adapter();
     let (glue, numbers) = (adapter.glue(), Numbers::default());
     let mut join = Join { adapter, glue, numbers, containers, out };
@@ -126,8 +128,8 @@ impl<'s> Join<'s> {
         };
         let mut shown = 0;
         for placed in self.containers.remove(&hole.container).unwrap_or_default() {
-            if self.is_dropped(&placed) {
-                self.out.dropped = Some(placed);
+            if self.is_dropped(&placed, depth) {
+                self.drop(placed);
                 continue;
             }
             if is_separated {
@@ -156,12 +158,25 @@ impl<'s> Join<'s> {
         }
     }
 
-    fn is_dropped(&self, placed: &Placed<'_>) -> bool {
+    /// Says whether a shell shows nothing, and is not shown then.
+    fn is_dropped(&self, placed: &Placed<'_>, depth: usize) -> bool {
         hole(placed).is_some_and(|hole| {
-            hole.container == LIST
-                && hole.kind == HoleKind::Dropped
-                && !self.containers.contains_key(&LIST)
+            let items = self.containers.get(&hole.container).map_or(&[][..], Vec::as_slice);
+            match hole.kind {
+                HoleKind::Dropped => hole.container == LIST && items.is_empty(),
+                HoleKind::Vanishing => {
+                    depth < MAX_SHELLS && items.iter().all(|item| self.is_dropped(item, depth + 1))
+                }
+                _ => false,
+            }
         })
+    }
+
+    /// Notes a shell that is not shown, and those inside.
+    fn drop(&mut self, placed: Placed<'s>) {
+        self.out.dropped.push(placed);
+        let inside = hole(&placed).and_then(|hole| self.containers.remove(&hole.container));
+        inside.into_iter().flatten().for_each(|placed| self.drop(placed));
     }
 }
 

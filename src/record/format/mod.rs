@@ -74,6 +74,7 @@ macro_rules! formats {
 formats! {
     5 Cda cda::Cda, "A CDA document in XML.";
     7 Dicom dicom::Dicom, "A DICOM file by the attributes of its data set.";
+    11 DicomDir dicom::DicomDir, "A DICOMDIR by the values of its records.";
     2 FhirJson fhir::Fhir, "A FHIR bundle or resource in JSON.";
     3 FhirNdjson fhir::Ndjson, "FHIR resources in JSON, one per line.";
     4 Hl7v2 hl7::Hl7v2, "HL7 v2 messages in ER7 by segments, or a batch of them.";

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use super::rules::{Hits, Rules};
+use super::rules::{Confidential, Hits, Rules};
 use super::slots::Slot;
 use super::tree::{Claim, Tree};
 
@@ -21,13 +21,20 @@ pub(super) fn slots(tree: &Tree<'_>) -> Vec<Slot> {
     let decide = |(claim, &hits): (&Claim<'_>, &Hits)| match claim {
         Claim::Fixed(slot) => *slot,
         Claim::Typed(slot, facts) => Rules::decide(*slot, hits, facts.raised),
+        Claim::With(..) => Slot::OTHER,
     };
-    tree.nodes.iter().map(|n| &n.claim).zip(&hits).map(decide).collect()
+    let mut slots: Vec<Slot> = tree.nodes.iter().map(|n| &n.claim).zip(&hits).map(decide).collect();
+    for (index, node) in tree.nodes.iter().enumerate() {
+        if let Claim::With(other, hits) = node.claim {
+            slots[index] = Rules::decide(slots[other], hits, Confidential::default());
+        }
+    }
+    slots
 }
 
 fn own_hits(claim: &Claim<'_>) -> Hits {
     match claim {
-        Claim::Fixed(_) => Hits::default(),
+        Claim::Fixed(_) | Claim::With(..) => Hits::default(),
         Claim::Typed(_, facts) => facts.hits,
     }
 }

@@ -127,6 +127,13 @@ struct CodesEntry {
     system: System,
     #[cfg_attr(not(test), expect(dead_code, reason = "for who reads the list, and for a test"))]
     source: String,
+    /// The public lists that it was compared with.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for who reads the list, and for a test"))]
+    checked: String,
+    /// Codes that stand in none of them.
+    #[cfg_attr(not(test), expect(dead_code, reason = "for who reads the list, and for a test"))]
+    #[serde(default)]
+    unconfirmed: Vec<String>,
     codes: Vec<String>,
 }
 
@@ -378,6 +385,8 @@ mod tests {
         for list in &file.codes {
             let unique: std::collections::HashSet<_> = list.codes.iter().collect();
             assert_eq!(unique.len(), list.codes.len(), "{}", list.source);
+            assert!(!list.checked.is_empty(), "{}", list.source);
+            assert!(list.unconfirmed.iter().all(|code| unique.contains(code)), "{}", list.source);
         }
     }
 
@@ -392,6 +401,11 @@ mod tests {
         assert_eq!(slot("http://hl7.org/fhir/sid/icd-10", "O80"), Some(Slot::REPRODUCTIVE));
         assert_eq!(slot("http://loinc.org", "44261-6"), Some(Slot::MENTAL_HEALTH));
         assert_eq!(slot("http://loinc.org", "86406008"), None);
+        // Examinations of anybody, stress and transport are no secrets.
+        assert_eq!(slot("http://snomed.info/sct", "5880005"), None);
+        assert_eq!(slot("http://loinc.org", "93038-8"), None);
+        assert_eq!(slot("http://loinc.org", "93030-5"), None);
+        assert_eq!(slot("http://hl7.org/fhir/sid/icd-10", "F02.4"), Some(Slot::HIV));
         let label = "http://terminology.hl7.org/CodeSystem/v3-ActCode";
         assert_eq!(slot(label, "PSYTHPN"), Some(Slot::PSYCHOTHERAPY_NOTES));
         assert_eq!(slot(label, "AMB"), None);

@@ -8,8 +8,8 @@
 //! | items | 4 | how many follow, ordered by container and rank |
 //! | container | 4 | 0 document, 1 root members, 2 list, 3 and more inside elements |
 //! | rank | 2 + n | at most 64 bytes, the last not zero |
-//! | role | 1 | 0 text, 1 shell that goes with its list, 2 shell, 3 field, 4 stub, 5 numbered text, 6 text instead of a stub |
-//! | hole | 0 or 9 | of roles 1 to 4: offset in the text u32, container that fills it u32, separator u8 or 0 |
+//! | role | 1 | 0 text, 1 shell that goes with its list, 2 shell, 3 field, 4 stub, 5 numbered text, 6 text instead of a stub, 7 shell that vanishes |
+//! | hole | 0 or 9 | of roles 1 to 4 and 7: offset in the text u32, container that fills it u32, separator u8 or 0 |
 //! | number | 0 or 4 | of role 5: offset in the text where its number is shown |
 //! | replaces | 0 or 4 | of role 6: bytes of the stub that it stands for |
 //! | text | 4 + n | the span of the file |
@@ -38,6 +38,8 @@ const MIN_ITEM_ENCODED_BYTES: usize = 4 + 2 + 1 + 1 + 4;
 const NUMBERED: u8 = 5;
 /// Role of an item that is shown instead of a stub.
 const INSTEAD: u8 = 6;
+/// Role of a shell that is shown only with something in it.
+const VANISHING: u8 = HoleKind::Vanishing as u8;
 /// As many elements of one kind have numbers of one digit.
 const MAX_ONE_DIGIT: u64 = 9;
 
@@ -93,6 +95,8 @@ pub enum HoleKind {
     Field = 3,
     /// Its own text is shown then, and only then; it holds at most one item.
     Stub = 4,
+    /// It is not shown, and neither are the shells in which nothing else is.
+    Vanishing = 7,
 }
 
 impl HoleKind {
@@ -131,7 +135,8 @@ pub struct Measure {
     pub drop_len: u32,
     /// Bytes of stubs in the frame that the section's items are shown instead of.
     pub replaced_len: u32,
-    /// Items with a number, each counted with one digit in the text.
+    /// Items with a number, each counted with one digit in the text; `u32::MAX` when only the view
+    /// itself tells its size.
     pub numbered: u32,
 }
 
@@ -222,6 +227,8 @@ impl SectionText {
                 _ => m.text_len += u64::from(glue.inner),
             }
             match item.role {
+                // Which shells are shown hangs on what every section has in them.
+                Role::Shell(hole) if hole.kind == HoleKind::Vanishing => m.numbered = u32::MAX,
                 Role::Shell(hole) if hole.container != LIST => {
                     // The first member of every other container has no separator before it.
                     m.text_len = m.text_len.saturating_sub(u64::from(glue.inner));
@@ -252,6 +259,7 @@ fn decode_item(r: &mut Reader<'_>) -> Result<Item> {
         2 => Role::Shell(decode_hole(r, HoleKind::Kept)?),
         3 => Role::Shell(decode_hole(r, HoleKind::Field)?),
         4 => Role::Shell(decode_hole(r, HoleKind::Stub)?),
+        VANISHING => Role::Shell(decode_hole(r, HoleKind::Vanishing)?),
         NUMBERED => Role::Numbered(r.u32()?),
         INSTEAD => Role::Instead(r.u32()?),
         _ => return Err(r.bad("an item is of no known kind")),

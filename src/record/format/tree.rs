@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use super::fhir::Facts;
 use super::rank::Rank;
+use super::rules::Hits;
 use super::section::{Hole, HoleKind, Role};
 use super::slots::Slot;
 
@@ -79,6 +80,8 @@ pub(super) enum Claim<'a> {
     Fixed(Slot),
     /// By its type, raised by what is inside and by what it refers to.
     Typed(Slot, Box<Facts<'a>>),
+    /// With the node of an index, which goes with none, raised by what is inside.
+    With(usize, Hits),
 }
 
 /// A file as spans, shells before what they hold.

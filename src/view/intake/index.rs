@@ -288,7 +288,7 @@ impl View {
     ) -> Result<()> {
         let (_, policy) = place_of(index)?;
         let text = pending(Text::Memory(known.encode().into()));
-        if let Onto::Conflict = self.save_onto(entry.located, &policy, &text).await? {
+        if let Onto::Conflict(_) = self.save_onto(entry.located, &policy, &text).await? {
             return Err(Error::new(Kind::Conflict, "somebody else learns of the patient"));
         }
         let numbers: Vec<&Identifier> = person.identifiers.iter().collect();

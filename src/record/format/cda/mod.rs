@@ -21,6 +21,7 @@
 //! not well-formed, or have a document type.
 
 pub(super) mod identity;
+mod marker;
 mod outline;
 mod safe_harbor;
 mod stub;
@@ -33,12 +34,14 @@ use std::borrow::Cow;
 use super::adapter::{Adapter, Glue};
 use super::rules::{Confidential, Rules};
 use super::safe_harbor::Pseudonyms;
-use super::section::{DOCUMENT, HoleKind, INNER, LIST, ROOT};
+use super::section::{DOCUMENT, HoleKind, INNER, LIST, Measure, ROOT, SectionText};
 use super::slots::Slot;
 use super::tree::{Claim, Form, Gap, Kind, Tree};
-use super::{FormatId, MAX_SPLIT_BYTES};
+use super::{FormatId, MAX_SPLIT_BYTES, Sections};
 
 use outline::{Facts, Inner, Level, Part, What, outline};
+
+pub(super) use types::{section_of_loinc, title_of};
 
 pub(super) struct Cda;
 
@@ -67,6 +70,14 @@ impl Adapter for Cda {
 
     fn deidentify(&self, text: &[u8], project: &Pseudonyms) -> Option<Vec<u8>> {
         safe_harbor::of(&self.parse(text, &Rules::builtin())?, project)
+    }
+
+    fn marker(&self, hidden: &[Slot], shown: &Sections) -> Option<SectionText> {
+        marker::of(hidden, shown)
+    }
+
+    fn marker_measure(&self, hidden: &[Slot], _visible: &[(Slot, Measure)]) -> Option<Measure> {
+        hidden.is_empty().then(Measure::default)
     }
 
     fn parse<'a>(&self, bytes: &'a [u8], rules: &Rules) -> Option<Tree<'a>> {
@@ -242,7 +253,8 @@ impl<'a> Cut<'a> {
         if is_first {
             return self.stub(place, "first", slot, stub::first_section(prefix));
         }
-        let code = facts.code.clone().unwrap_or_default();
+        let is_mark = marker::is_mark(&self.tree.text[place.start..place.end]);
+        let code = if is_mark { "withheld" } else { facts.code.as_deref().unwrap_or_default() };
         let identity = Cow::Owned(format!("section {code}").into_bytes());
         let node = self.tree.push(place.container, identity, place.from, Claim::Fixed(slot));
         self.tree.nodes[node].end = place.end;

@@ -4,7 +4,7 @@
 use super::super::slots::Slot;
 
 /// Sections by LOINC code: the code, its section, and the title that its stub has.
-const SECTIONS: [(&str, Slot, &str); 61] = [
+const SECTIONS: [(&str, Slot, &str); 62] = [
     ("48765-2", Slot::ALLERGIES, "Allergies and adverse reactions"),
     ("10160-0", Slot::MEDICATIONS, "Medications"),
     ("10183-2", Slot::MEDICATIONS, "Discharge medications"),
@@ -66,6 +66,7 @@ const SECTIONS: [(&str, Slot, &str); 61] = [
     ("29762-2", Slot::SOCIAL_HISTORY, "Social history"),
     ("47420-5", Slot::SOCIAL_HISTORY, "Functional status"),
     ("46264-8", Slot::DEVICES, "Medical equipment"),
+    ("104605-1", Slot::DIRECTIVES, "Alerts"),
 ];
 const DIRECTIVES: (&str, Slot, &str) = ("42348-3", Slot::DIRECTIVES, "Advance directives");
 
@@ -118,6 +119,11 @@ fn row(code: &str) -> Option<&'static (&'static str, Slot, &'static str)> {
     SECTIONS.iter().chain([&DIRECTIVES]).find(|row| row.0 == code)
 }
 
+/// Returns the section of the LOINC code of a part of a document.
+pub(in super::super) fn section_of_loinc(code: &str) -> Option<Slot> {
+    row(code).map(|row| row.1)
+}
+
 /// Returns the section of a LOINC code, or of a template where the code is not known.
 pub(super) fn of_section(code: Option<&str>, templates: &[(String, Option<String>)]) -> Slot {
     if let Some(row) = code.and_then(row) {
@@ -132,7 +138,7 @@ pub(super) fn of_section(code: Option<&str>, templates: &[(String, Option<String
 }
 
 /// Returns the title of the stub of a section.
-pub(super) fn title_of(code: &str) -> &'static str {
+pub(in super::super) fn title_of(code: &str) -> &'static str {
     row(code).map_or("", |row| row.2)
 }
 

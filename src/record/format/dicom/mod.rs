@@ -12,12 +12,12 @@
 //! | group length, padding, signature | `whole`: they speak of hidden elements |
 //!
 //! Attributes stand in the order of their tags, so a tag is a rank: a new element finds its place
-//! among hidden ones. A file in another order, or with a tag twice, is not cut. Nor is a DICOMDIR:
-//! it is an index over patients whose records point at each other by offsets in the file, which no
-//! longer hold when one is cut out.
+//! among hidden ones. A file in another order, or with a tag twice, is not cut. A DICOMDIR is a
+//! format of its own (`directory`): its records point at each other by offsets in the file.
 
 mod safe_harbor;
 pub(super) mod identity;
+mod directory;
 mod scan;
 mod syntax;
 mod table;
@@ -59,6 +59,8 @@ const META_RANK: [u8; 2] = [0, 2];
 /// Ends the rank of a tag, because no rank ends with zero.
 const RANK_END: u8 = 0x80;
 
+pub(super) use directory::DicomDir;
+
 pub(super) struct Dicom;
 
 impl Adapter for Dicom {
@@ -91,6 +93,9 @@ impl Adapter for Dicom {
             return None;
         }
         let meta = Meta::read(bytes, PREAMBLE_BYTES)?;
+        if meta.class.starts_with(MEDIA_DIRECTORY) {
+            return None;
+        }
         let (uid, encoding) = syntax::find(meta.syntax)?;
         let mut parse =
             Parse { tree: Tree::new(Kind::Shell(uid), bytes), rules, next_container: INNER };
@@ -139,7 +144,7 @@ impl<'a> Meta<'a> {
             end = element.end;
         }
         meta.end = end;
-        (!meta.class.starts_with(MEDIA_DIRECTORY)).then_some(meta)
+        Some(meta)
     }
 }
 

@@ -67,6 +67,13 @@ impl Element {
     }
 }
 
+impl Element {
+    /// Says whether the header tells the length.
+    pub(super) fn is_known(&self, walk: Walk<'_>) -> bool {
+        self.value - self.length != 4 || walk.u32(self.length) != Some(UNDEFINED)
+    }
+}
+
 /// What the walk passes, with how many sequences it stands in.
 #[derive(PartialEq, Eq)]
 pub(super) enum Event<'a> {
@@ -121,6 +128,19 @@ impl<'a> Walk<'a> {
     /// Reads the tag at an offset.
     pub(super) fn tag(&self, at: usize) -> Option<u32> {
         Some(u32::from(self.u16(at)?) << 16 | u32::from(self.u16(at.checked_add(2)?)?))
+    }
+
+    /// Returns where the inside of the item at an offset begins, and where it ends or before which.
+    pub(super) fn item_at(&self, at: usize, limit: usize) -> Option<(usize, usize)> {
+        let begin = at.checked_add(8).filter(|&begin| begin <= limit)?;
+        let length = self.u32(at + 4).filter(|_| self.tag(at) == Some(ITEM))?;
+        let end = if length == UNDEFINED { limit } else { begin.checked_add(length as usize)? };
+        (end <= limit).then_some((begin, end))
+    }
+
+    /// Says whether an item of unknown length ends at an offset.
+    pub(super) fn is_item_end(&self, at: usize) -> bool {
+        self.tag(at) == Some(ITEM_END)
     }
 
     fn header(&self, at: usize) -> Option<Header> {

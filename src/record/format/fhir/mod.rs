@@ -1,7 +1,8 @@
-//! FHIR in JSON: a bundle by its entries, a patient by its members, any other resource as one
-//! element.
+//! FHIR in JSON: a bundle by its entries, a patient by its members, a composition in a bundle by
+//! its sections, any other resource as one element.
 
 pub(super) mod identity;
+mod document;
 mod marker;
 mod ndjson;
 mod safe_harbor;
@@ -21,6 +22,8 @@ use super::section::{DOCUMENT, HoleKind, LIST, Measure, ROOT, SectionText};
 use super::slots::Slot;
 use super::tree::{Claim, Kind, Tree};
 use super::{FormatId, Sections};
+
+use document::Pending;
 
 pub(super) use ndjson::Ndjson;
 pub(super) use scan::{Facts, Place, scan};
@@ -65,6 +68,20 @@ impl Adapter for Fhir {
         PATIENT_PARTS
     }
 
+    /// What a composition lists may belong to any section.
+    fn parts_of(&self, shell: &[u8]) -> &'static [Slot] {
+        let name = b"\"Composition\"";
+        let is_composition = shell.windows(name.len()).any(|part| part == name);
+        if is_composition { self.slots() } else { self.shell_parts() }
+    }
+
+    fn shell_name<'a>(&self, shell: &'a [u8]) -> Option<Cow<'a, [u8]>> {
+        match Cursor::new(std::str::from_utf8(shell).ok()?, 0).string()? {
+            Cow::Borrowed(name) => Some(Cow::Borrowed(name.as_bytes())),
+            Cow::Owned(name) => Some(Cow::Owned(name.into_bytes())),
+        }
+    }
+
     fn marker(&self, hidden: &[Slot], shown: &Sections) -> Option<SectionText> {
         marker::of(hidden, shown)
     }
@@ -86,7 +103,13 @@ impl Adapter for Fhir {
             // Two versions are shown in one bundle, where a mark in the middle is not valid.
             Kind::Single if begin > 0 => return None,
             Kind::Single => single(&mut parse, &mut cursor)?,
-            BUNDLE => parse.document(&mut cursor, ROOT, HoleKind::Kept, bundle_member)?,
+            BUNDLE => {
+                let mut pending = Pending::default();
+                parse.document(&mut cursor, ROOT, HoleKind::Kept, |this, c, part| {
+                    bundle_member(this, c, part, &mut pending)
+                })?;
+                pending.settle(&mut parse.tree);
+            }
             Kind::Shell(_) => {
                 parse.document(&mut cursor, ROOT, HoleKind::Kept, |this, c, part| {
                     patient_member(this, c, part, ROOT)
@@ -139,6 +162,7 @@ fn bundle_member<'a>(
     walk: &mut Walk<'a, '_>,
     cursor: &mut Cursor<'a>,
     part: &Part<'a>,
+    pending: &mut Pending<'a>,
 ) -> Option<usize> {
     let claim = Claim::Fixed(types::of_bundle_key(&part.key));
     let index = walk.push(ROOT, part.key.clone(), part.start, claim);
@@ -146,14 +170,21 @@ fn bundle_member<'a>(
         if cursor.token() != b'[' {
             return None;
         }
-        walk.container(cursor, index, LIST, HoleKind::Dropped, entry)?;
+        walk.container(cursor, index, LIST, HoleKind::Dropped, |walk, c, part| {
+            entry(walk, c, part, pending)
+        })?;
     } else {
         cursor.skip_value()?;
     }
     Some(index)
 }
 
-fn entry<'a>(walk: &mut Walk<'a, '_>, cursor: &mut Cursor<'a>, part: &Part<'a>) -> Option<usize> {
+fn entry<'a>(
+    walk: &mut Walk<'a, '_>,
+    cursor: &mut Cursor<'a>,
+    part: &Part<'a>,
+    pending: &mut Pending<'a>,
+) -> Option<usize> {
     let mut ahead = cursor.clone();
     let facts = scan(&mut ahead, Place::Entry, 2, walk.rules)?;
     walk.tree.repeated |= facts.repeated;
@@ -162,6 +193,12 @@ fn entry<'a>(walk: &mut Walk<'a, '_>, cursor: &mut Cursor<'a>, part: &Part<'a>) 
         (None, Some(kind), Some(id)) => Cow::Owned(format!("{kind}/{id}")),
         _ => Cow::Borrowed(&walk.text[part.value..ahead.at()]),
     };
+    let is_composition = facts.resource_type.as_deref() == Some("Composition");
+    if let Some(head) =
+        is_composition.then(|| document::head_of(cursor.clone(), walk.rules)).flatten()
+    {
+        return document::entry(walk, cursor, part, identity, &head, pending);
+    }
     if facts.resource_type.as_deref() == Some("Patient") {
         let index = walk.push(LIST, identity, part.start, Claim::Fixed(Slot::FRAME));
         patient_entry(walk, cursor, index)?;

@@ -26,6 +26,17 @@ pub(in super::super) struct Facts<'a> {
     pub(in super::super) repeated: bool,
 }
 
+impl<'a> Facts<'a> {
+    /// Returns what others call it.
+    pub(super) fn name(&self) -> Option<Cow<'a, str>> {
+        let by_type = || {
+            let (kind, id) = (self.resource_type.as_ref()?, self.id.as_ref()?);
+            Some(Cow::Owned(format!("{kind}/{id}")))
+        };
+        self.full_url.clone().or_else(by_type)
+    }
+}
+
 /// Which object of an entry the scan is in.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(in super::super) enum Place {

@@ -138,7 +138,8 @@ impl<'a, 'r> Walk<'a, 'r> {
             Some(())
         })?;
         // A list that was written without entries is shown to everybody.
-        let kind = if container == LIST && !any { HoleKind::Kept } else { kind };
+        let may_go = container == LIST || kind == HoleKind::Vanishing;
+        let kind = if may_go && !any { HoleKind::Kept } else { kind };
         let gap = Gap { start, end, container, kind, separator: b',', stub: Vec::new() };
         self.tree.nodes[shell].form = Form::Shell(gap);
         Some(())

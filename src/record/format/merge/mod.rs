@@ -11,9 +11,9 @@ use super::adapter::Adapter;
 use super::join::{Placed, Rendered};
 use super::order;
 use super::rank::Rank;
-use super::rules::Rules;
+use super::rules::{Confidential, Rules};
 use super::section::{DOCUMENT, HoleKind, INNER, Item, LIST, Role, SectionText};
-use super::tree::{Kind as FileKind, Node, Tree};
+use super::tree::{Claim, Kind as FileKind, Node, Tree};
 use super::{FormatId, Sections, Slot};
 
 /// What a save changes.
@@ -180,6 +180,8 @@ struct Merge<'m> {
     gone: BTreeSet<usize>,
     /// For every new node whether its text is what it was, white space aside.
     same: Vec<bool>,
+    /// Shells that were not shown, and that the new text does not have either.
+    dropped: Vec<Placed<'m>>,
 }
 
 impl<'m> Merge<'m> {
@@ -201,6 +203,7 @@ impl<'m> Merge<'m> {
             stored: [DOCUMENT, super::section::ROOT, LIST].map(|c| (c, c)).into(),
             gone: (0..old.nodes.len()).collect(),
             same: Vec::with_capacity(new.nodes.len()),
+            dropped: rendered.dropped.clone(),
         };
         merge.find();
         merge
@@ -227,8 +230,8 @@ impl<'m> Merge<'m> {
             if let Some(index) = index {
                 self.gone.remove(&index);
             }
-            if was.is_none() && node.fills(LIST) {
-                was = self.rendered.dropped;
+            if was.is_none() {
+                was = self.take_dropped(container, node);
             }
             if let Some(gap) = node.gap().filter(|gap| gap.container >= INNER) {
                 let stored = was.and_then(|p| p.item.hole()).map(|hole| hole.container);
@@ -247,6 +250,20 @@ impl<'m> Merge<'m> {
         }
     }
 
+    /// Finds the shell that was not shown and that a new node fills again.
+    fn take_dropped(&mut self, container: u32, node: &Node<'_>) -> Option<Placed<'m>> {
+        let gap = node.gap()?;
+        let at = self.dropped.iter().position(|p| {
+            if gap.container == LIST {
+                return fills(p, LIST);
+            }
+            let name = self.adapter.shell_name(&p.item.bytes);
+            p.item.container == container && name.is_some_and(|name| name == node.identity)
+        })?;
+        // Another list may be in the text, but there is one for the hidden entries.
+        Some(if gap.container == LIST { self.dropped[at] } else { self.dropped.remove(at) })
+    }
+
     fn run(self, base: &Sections) -> Result<Merged> {
         let forced = self.removed_shells()?;
         self.check_stubs()?;
@@ -257,10 +274,21 @@ impl<'m> Merge<'m> {
             }
             self.check_marker(index)?;
         }
+        for (index, node) in self.new.nodes.iter().enumerate() {
+            if let Claim::With(other, hits) = node.claim
+                && !(self.same[index] && self.same[other])
+            {
+                slots[index] = Rules::decide(slots[other], hits, Confidential::default());
+            }
+        }
         let mut parts = self.items(&slots);
         parts.remove(&Slot::MARKER);
         if let Some(shell) = self.kept_list() {
             parts.entry(Slot::FRAME).or_default().items.push(shell);
+        }
+        let vanished = self.kept_shells();
+        if !vanished.is_empty() {
+            parts.entry(Slot::FRAME).or_default().items.extend(vanished);
         }
         parts.values_mut().for_each(SectionText::sort);
         let mut merged = Merged::default();
@@ -270,13 +298,27 @@ impl<'m> Merge<'m> {
         Ok(merged)
     }
 
+    /// Returns the shells that vanish and that the text does not have: something hidden may be in
+    /// them. Who sees every section removes those that he leaves out.
+    fn kept_shells(&self) -> Vec<Item> {
+        if self.adapter.slots().iter().all(|slot| self.visible.contains(slot)) {
+            return Vec::new();
+        }
+        let vanishes =
+            |p: &Placed<'_>| p.item.hole().is_some_and(|hole| hole.kind == HoleKind::Vanishing);
+        let gone = self.gone.iter().map(|&index| self.rendered.order[index]);
+        let all = gone.chain(self.dropped.iter().copied()).filter(vanishes);
+        all.map(|placed| placed.item.clone()).collect()
+    }
+
     /// Returns the shell of the entry list when the text has none: hidden entries need it.
     fn kept_list(&self) -> Option<Item> {
         if self.new.nodes.iter().any(|node| node.fills(LIST)) {
             return None;
         }
         let removed = self.gone.iter().find(|&&index| self.old.nodes[index].fills(LIST));
-        let placed = removed.map(|&i| self.rendered.order[i]).or(self.rendered.dropped)?;
+        let dropped = || self.dropped.iter().find(|p| fills(p, LIST)).copied();
+        let placed = removed.map(|&i| self.rendered.order[i]).or_else(dropped)?;
         let mut item = placed.item.clone();
         if let Role::Shell(hole) = &mut item.role {
             hole.kind = HoleKind::Dropped;
@@ -315,12 +357,17 @@ impl<'m> Merge<'m> {
         if let Role::Shell(hole) = &mut role {
             hole.container = *self.stored.get(&hole.container).unwrap_or(&hole.container);
             let was = self.was[index].and_then(|p| p.item.hole()).map(|was| was.kind);
-            if hole.kind == HoleKind::Dropped && was == Some(HoleKind::Kept) {
+            let may_go = matches!(hole.kind, HoleKind::Dropped | HoleKind::Vanishing);
+            if may_go && was == Some(HoleKind::Kept) {
                 hole.kind = HoleKind::Kept;
             }
         }
         Item { container, rank, bytes: self.new.bytes(node), role }
     }
+}
+
+fn fills(placed: &Placed<'_>, container: u32) -> bool {
+    placed.item.hole().is_some_and(|hole| hole.container == container)
 }
 
 fn same_kind(old: &Node<'_>, new: &Node<'_>) -> bool {

@@ -80,19 +80,23 @@ impl Merge<'_> {
 
     /// Returns the sections that a removed shell touches.
     pub(super) fn removed_shells(&self) -> Result<BTreeSet<Slot>> {
+        // A shell that vanishes stays for those who see something in it.
         let is_shell = |&&index: &&usize| {
-            self.old.nodes[index].gap().is_some_and(|gap| gap.container >= INNER)
+            let gap = self.old.nodes[index].gap();
+            gap.is_some_and(|g| g.container >= INNER && g.kind != HoleKind::Vanishing)
         };
-        if self.gone.iter().find(is_shell).is_none() {
+        let gone: Vec<usize> = self.gone.iter().filter(is_shell).copied().collect();
+        if gone.is_empty() {
             return Ok(BTreeSet::new());
         }
-        let parts = self.adapter.shell_parts();
+        let parts_of = |&i: &usize| self.adapter.parts_of(self.old.span(&self.old.nodes[i]));
+        let parts: BTreeSet<Slot> = gone.iter().flat_map(parts_of).copied().collect();
         if parts.iter().any(|slot| !self.visible.contains(slot)) {
             let what = "an element with parts cannot be removed or renamed through this view";
             let why = "it may have parts that the view does not show";
             return Err(Error::new(Kind::Denied, what).because(why));
         }
         // Said even when they look unchanged, so that somebody else's save of them conflicts.
-        Ok(parts.iter().copied().collect())
+        Ok(parts)
     }
 }

@@ -17,7 +17,7 @@ use crate::key::secret::Secret;
 
 use super::join::Rendered;
 use super::rules::Rules;
-use super::section::{HoleKind, Item, Role};
+use super::section::{HoleKind, Item, LIST, Role};
 use super::tree::{Form, Node, Tree};
 use super::{FormatId, Sections};
 
@@ -228,7 +228,11 @@ pub(super) fn twins_of_elements(
         let item = Item { container, rank, bytes, role };
         twins.entry(placed.slot).or_default().items.push(item);
     }
-    if let Some(shell) = dropped {
+    for shell in dropped {
+        // What a section of a composition says around its entries is not looked at when none shows.
+        if shell.item.hole().is_none_or(|hole| hole.container != LIST) {
+            return None;
+        }
         twins.entry(shell.slot).or_default().items.push(without_space(shell.item));
     }
     twins.values_mut().for_each(super::SectionText::sort);
