@@ -1,6 +1,7 @@
 //! Partial views of DICOM files before real tools, and back through what these write.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use chartfs::record::format::{FormatId, Rules, Sections, Slot, join, merge};
 

@@ -1,5 +1,8 @@
 //! The files that the laws are tried on.
 
+#[path = "summary.rs"]
+pub(crate) mod summary;
+
 use std::path::{Path, PathBuf};
 
 use chartfs::demo::patients::patient;
@@ -74,7 +77,7 @@ pub(crate) fn odd() -> Vec<(PathBuf, Vec<u8>)> {
 pub(crate) fn files() -> Vec<(PathBuf, Vec<u8>)> {
     let mut all = generated();
     all.extend(odd());
-    all.push(("summary".into(), crate::documents::summary().to_string().into_bytes()));
+    all.push(("summary".into(), summary::summary().to_string().into_bytes()));
     all.extend(samples());
     all
 }

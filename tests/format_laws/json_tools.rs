@@ -7,7 +7,7 @@ use std::process::Command;
 
 use chartfs::record::format::{FormatId, Slot, announce, join, slots_of};
 
-use crate::documents::summary;
+use crate::files::summary::summary;
 use crate::files::{generated, samples};
 use crate::record::{Dice, cut, pick, random_view};
 

@@ -257,7 +257,9 @@ fn a_researchers_drive_names_nobody() {
     let spoken: HashSet<String> = sources.iter().flat_map(|s| runs(&s.language, 1)).collect();
     let is_word =
         |text: &String| !text.contains(|c: char| c.is_ascii_digit()) && spoken.contains(text);
-    sources.iter_mut().for_each(|s| s.identifiers.retain(|text| !is_word(text)));
+    for source in &mut sources {
+        source.identifiers.retain(|text| !is_word(text));
+    }
     let mut wanted: BTreeMap<usize, HashSet<&str>> = BTreeMap::new();
     for identifier in sources.iter().flat_map(|s| &s.identifiers) {
         wanted.entry(identifier.split(' ').count()).or_default().insert(identifier);
