@@ -92,6 +92,9 @@ impl Case<'_> {
             };
             let Text::Doc(_, stored) = Text::parse(text) else { continue };
             let before = self.model.world.records[&changed.record].clone();
+            if !before.form.is_cut() {
+                continue;
+            }
             let mut now = (*before).clone();
             if !now.adopt(&stored, &changed.again) {
                 let model = Text::Doc(now.form, now.items.into_iter().map(|i| i.element).collect());

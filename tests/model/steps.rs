@@ -120,6 +120,7 @@ impl Case<'_> {
             Operation::Settle => self.settle(st).await?,
             Operation::Remount => {
                 self.settle(st).await?;
+                self.compare_stored().await?;
                 self.mount_again(st).await?;
             }
             Operation::Crash => self.mount_again(st).await?,
@@ -149,6 +150,7 @@ impl Case<'_> {
                 self.settle(st).await?;
             }
         }
+        self.compare_stored().await?;
         let view = self.mounted[MANAGER].view.clone();
         let path = format!("{}/own", self.top);
         let ino = view.resolve(&path).await.map_err(|e| e.to_string())?.ino;

@@ -15,9 +15,11 @@ pub(super) mod yaml;
 use crate::key::hash::hmac_sha256;
 use crate::key::secret::Secret;
 
+use std::collections::BTreeMap;
+
 use super::join::Rendered;
 use super::rules::Rules;
-use super::section::{HoleKind, Item, LIST, Role};
+use super::section::{HoleKind, Item, Role};
 use super::tree::{Form, Node, Tree};
 use super::{FormatId, Sections};
 
@@ -203,7 +205,8 @@ pub(super) fn twins_of_elements(
     project: &Pseudonyms,
 ) -> Option<Sections> {
     let adapter = format.adapter();
-    let Rendered { bytes, order, dropped } = adapter.render(sections);
+    let (sections, kinds) = with_all_shells(sections);
+    let Rendered { bytes, order, .. } = adapter.render(&sections);
     if order.is_empty() {
         return Some(Sections::new());
     }
@@ -220,6 +223,9 @@ pub(super) fn twins_of_elements(
         if placed.item.bytes == bytes && placed.item.hole().is_some() {
             role = placed.item.role;
         }
+        if let Role::Shell(hole) = &mut role {
+            hole.kind = kinds.get(&hole.container).copied().unwrap_or(hole.kind);
+        }
         // A number that was written so, and only happens to fit in what is shown here.
         if let (Role::Text, Role::Numbered(_)) = (placed.item.role, role) {
             (bytes, role) = (tree.span(node).to_vec(), Role::Text);
@@ -228,29 +234,23 @@ pub(super) fn twins_of_elements(
         let item = Item { container, rank, bytes, role };
         twins.entry(placed.slot).or_default().items.push(item);
     }
-    for shell in dropped {
-        // What a section of a composition says around its entries is not looked at when none shows.
-        if shell.item.hole().is_none_or(|hole| hole.container != LIST) {
-            return None;
-        }
-        twins.entry(shell.slot).or_default().items.push(without_space(shell.item));
-    }
     twins.values_mut().for_each(super::SectionText::sort);
     (tree.nodes.len() == order.len()).then_some(twins)
 }
 
-/// Returns the shell of a list that shows nothing as it is where the list shows something: only a
-/// bundle has one.
-fn without_space(shell: &Item) -> Item {
-    let mut item = shell.clone();
-    if let Role::Shell(hole) = &mut item.role {
-        let (head, tail) = shell.bytes.split_at(shell.bytes.len().min(hole.at as usize));
-        item.bytes.clear();
-        tight(false, head, &mut item.bytes);
-        hole.at = u32::try_from(item.bytes.len()).unwrap_or(hole.at);
-        tight(false, tail, &mut item.bytes);
+/// Returns sections in which every shell shows, whatever is in it, and which kind each has that
+/// would not: what becomes of a shell does not depend on what else is there.
+fn with_all_shells(sections: &Sections) -> (Sections, BTreeMap<u32, HoleKind>) {
+    let (mut all, mut kinds) = (sections.clone(), BTreeMap::new());
+    for item in all.values_mut().flat_map(|text| &mut text.items) {
+        if let Role::Shell(hole) = &mut item.role
+            && matches!(hole.kind, HoleKind::Dropped | HoleKind::Vanishing)
+        {
+            kinds.insert(hole.container, hole.kind);
+            hole.kind = HoleKind::Kept;
+        }
     }
-    item
+    (all, kinds)
 }
 
 #[cfg(test)]
