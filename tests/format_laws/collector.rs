@@ -7,9 +7,15 @@ use serde_json::Value;
 
 /// Returns the text in which identifiers are looked for: in lower case, one space for whatever is
 /// no letter or digit.
-pub(crate) fn searchable(_format: FormatId, bytes: &[u8]) -> String {
-    words(&String::from_utf8_lossy(bytes))
+/// Returns the words of a text. Those of two strings of JSON do not follow each other.
+pub(crate) fn searchable(format: FormatId, bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    let is_json = matches!(format, FormatId::FhirJson | FormatId::FhirNdjson | FormatId::Json);
+    if is_json { text.split('"').map(words).collect::<Vec<_>>().join(END) } else { words(&text) }
 }
+
+/// Stands between words that do not follow each other.
+const END: &str = "|";
 
 fn json(text: &str) -> Value {
     serde_json::from_str(text.trim_start_matches('\u{feff}')).unwrap()
