@@ -54,7 +54,12 @@ impl View {
     /// program behind it has written anything.
     pub(super) async fn save(&self, node: &Arc<Node>, is_last: bool) -> Result<()> {
         let work = node.file.work.lock().await;
-        let saved = Box::pin(self.save_held(node, is_last, &work)).await;
+        let mut saved = Box::pin(self.save_held(node, is_last, &work)).await;
+        if saved.as_ref().is_err_and(|e| e.kind() == Kind::Denied)
+            && self.learns_policy(node).await?
+        {
+            saved = Box::pin(self.save_held(node, is_last, &work)).await;
+        }
         match saved {
             Ok(()) => {
                 self.note_saved(node).await;
@@ -62,6 +67,18 @@ impl View {
             }
             Err(e) => Box::pin(self.keep_unsaved(node, e)).await,
         }
+    }
+
+    /// Asks for the policy of the folder of a new file; says whether it is another than was known.
+    async fn learns_policy(&self, node: &Node) -> Result<bool> {
+        if node.stands() != Stands::Fresh {
+            return Ok(false);
+        }
+        let Spot { parent, name } = node.spot();
+        let folder = self.node(parent)?;
+        let (_, known) = place_of(&folder)?;
+        self.entry(&folder, &name, Duration::ZERO).await?;
+        Ok(place_of(&folder)?.1 != known)
     }
 
     /// As [`View::save`], for whoever holds the file's work lock already.

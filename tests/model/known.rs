@@ -21,6 +21,8 @@ pub(crate) fn all() -> Vec<Known> {
         a_record_over_another(),
         a_key_that_both_added(),
         a_clash_whose_copy_is_refused(),
+        taken_away_under_another_policy(),
+        a_bundle_saved_by_two(),
     ]
 }
 
@@ -122,4 +124,31 @@ fn a_clash_whose_copy_is_refused() -> Known {
         ),
     ];
     (0b10_0001, 0, steps)
+}
+
+/// A name is taken away under one policy and comes back under another.
+fn taken_away_under_another_policy() -> Known {
+    let b = At { folder: 1, name: 1 };
+    let steps = vec![
+        save(0, b, How::InPlace, true, &[Change::Delete(11), Change::Set(4)]),
+        Step { station: 4, operation: Operation::Unlink(b) },
+        Step { station: 0, operation: Operation::SetPolicy { policy: 3 } },
+        save(4, b, How::InPlace, true, &[Change::Delete(9)]),
+    ];
+    (0b100_0000, 0, steps)
+}
+
+/// Somebody who believes an old bundle tells of something in it.
+fn a_bundle_saved_by_two() -> Known {
+    let f = At { folder: 0, name: 2 };
+    let insert = |at, key| Change::Insert { at, key };
+    let (over, local) = (How::Over { is_local: false }, How::Over { is_local: true });
+    let steps = vec![
+        save(5, f, local, true, &[Change::Delete(10), Change::Set(10)]),
+        save(0, f, How::InPlace, true, &[Change::Delete(10)]),
+        save(0, f, over, true, &[Change::Set(3), insert(0, 2)]),
+        save(3, f, How::InPlace, true, &[Change::Set(10), insert(1, 11), Change::Tell(11)]),
+        save(0, f, How::InPlace, false, &[insert(7, 6), Change::Tell(2)]),
+    ];
+    (0b1000_0001, 0, steps)
 }

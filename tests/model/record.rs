@@ -306,6 +306,19 @@ fn clash(
     })
 }
 
+/// Says whether both sides gave an element that the saver sees other words, in whichever section.
+fn both_changed(edit: &Edited, now: &Version, visible: impl Fn(&Section) -> bool) -> bool {
+    let of = |list: &'_ [Item], number: u64| {
+        let found = list.iter().find(|i| i.number == number && visible(&i.section));
+        found.map(|i| i.element.clone())
+    };
+    edit.old.iter().any(|was| {
+        let (our, their) = (of(&edit.items, was.number), of(&now.items, was.number));
+        let has_changed = |now: &Option<Element>| now.as_ref().is_some_and(|e| *e != was.element);
+        has_changed(&our) && has_changed(&their) && our != their
+    })
+}
+
 fn save_elements(
     user: User,
     rights: &Rights,
@@ -337,7 +350,9 @@ fn save_elements(
             changed.iter().any(|s| clash(&edit.old, &edit.items, &now.items, (*s, is_kept)))
         };
         // What one side removed and the other changed stays changed, if it was moved as well.
-        let is_sure = is_clash(true) || (is_clash(false) && !(is_free && seen == Seen::Merged));
+        let is_sure = is_clash(true)
+            || both_changed(&edit, now, visible)
+            || (is_clash(false) && !(is_free && seen == Seen::Merged));
         if is_sure || (is_free && matches!(seen, Seen::Conflict | Seen::Refused(Kind::Conflict))) {
             return Ok(Saved::Conflict);
         }

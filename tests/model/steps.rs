@@ -145,10 +145,9 @@ impl Case<'_> {
         if !self.model.stations.iter().all(is_idle) {
             return Ok(false);
         }
+        // What was taken away under one policy, and comes back under another, is not looked at.
         for st in 0..self.mounted.len() {
-            if self.mounted[st].desk.is_stale {
-                self.settle(st).await?;
-            }
+            self.settle(st).await?;
         }
         self.compare_stored().await?;
         let view = self.mounted[MANAGER].view.clone();
