@@ -257,3 +257,57 @@ async fn what_was_taken_away_before_the_policy_was_replaced_goes() {
     let left = fresh.list_path("/ward").await.unwrap();
     assert_eq!(left.into_iter().map(|e| e.name).collect::<Vec<_>>(), [b"r.json"]);
 }
+
+/// A policy under which the pharmacist may not write everything of a file that is cut, and the
+/// doctor may.
+fn two_who_write() -> String {
+    support::POLICY.replace(
+        "read = \"(psychiatrist@north and staff@north) or owner@ana\"\nwrite = \"psychiatrist@north\"",
+        "read = \"physician@st-mary or owner@ana\"\nwrite = \"physician@st-mary\"",
+    )
+}
+
+/// A drive that asks the bucket each time.
+async fn asking(realm: &TestRealm, user: &str) -> Arc<View> {
+    let options = ViewOptions { attr_ttl: Duration::ZERO, ..ViewOptions::default() };
+    View::of(realm.records(user).await, options).await.unwrap()
+}
+
+/// Lets a record that `ana` saw become another format, and come back from somebody who may not
+/// write every section.
+async fn away_and_back(realm: &TestRealm) -> Arc<View> {
+    let (ana, doctor) = (asking(realm, "ana").await, asking(realm, "doctor").await);
+    let with_more = PLAIN.replace("\"labs\"", "\"psychiatry\": \"c\",\n  \"labs\"");
+    save(&doctor, "r.json", &with_more).await.unwrap();
+    assert_eq!(read(&ana, "/r.json").await, with_more);
+    save(&doctor, "r.json", "{\n  \"medications\": \"a\"\n  of which no end was written\n")
+        .await
+        .unwrap();
+    let pharmacist = asking(realm, "pharmacist").await;
+    save(&pharmacist, "r.json", "{\n  \"medications\": \"d\"\n}\n").await.unwrap();
+    ana
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_format_that_went_and_came_back_is_no_alarm() {
+    let realm = TestRealm::found_with(Bucket::memory(), &two_who_write()).await;
+    let ana = away_and_back(&realm).await;
+    assert_eq!(read(&ana, "/r.json").await, "{\n  \"medications\": \"d\"\n}\n");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_format_that_came_back_without_a_proof_is_an_alarm() {
+    let realm = TestRealm::found_with(Bucket::memory(), &two_who_write()).await;
+    let ana = away_and_back(&realm).await;
+    // The cloud withholds the version in which the file was of another format, or shows another.
+    let mut kept = realm.bucket.list("h");
+    let mut names = Vec::new();
+    while let Some(listed) = futures::StreamExt::next(&mut kept).await {
+        names.push(listed.unwrap().name);
+    }
+    for name in names {
+        realm.bucket.delete(&name).await.unwrap();
+    }
+    let refused = ana.resolve("/r.json").await.err().map(|e| e.kind());
+    assert_eq!(refused, Some(Kind::Integrity));
+}

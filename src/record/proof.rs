@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use lru::LruCache;
 
-use super::head::{Head, Part, THIS_COMMIT, UncheckedRecord};
+use super::head::{Head, Part, RECORD_LEN_MAX_BYTES, THIS_COMMIT, UncheckedRecord};
 use super::marks::{Mark, SectionMark};
 use super::statement::{DOMAIN, Statement};
 use super::twin::prove_twins;
@@ -169,6 +169,10 @@ pub(super) fn vouching<'a>(
     }
 }
 
+/// How many versions are looked at, at most, between one that was seen and one that does not follow
+/// it at once.
+const STEPS_MAX: u64 = 64;
+
 /// Proves that no section of `seen` went back or vanished in `now`, a later version: only a writer
 /// of a section replaces it, and only with a later version of it.
 ///
@@ -185,6 +189,16 @@ pub(super) fn prove_follows(seen: &Mark, now: &Mark, proof: &Proof) -> Result<()
         return if may { Ok(()) } else { Err(went_back("all of them")) };
     }
     sections_follow(seen, now)
+}
+
+/// As [`prove_follows`], by way of the versions in between.
+fn prove_steps(seen: &Mark, steps: &[(Mark, Proof)], (now, proof): (&Mark, &Proof)) -> Result<()> {
+    let mut before = seen;
+    for (mark, proof) in steps {
+        prove_follows(before, mark, proof)?;
+        before = mark;
+    }
+    prove_follows(before, now, proof)
 }
 
 /// Proves that no section of `seen` went back or vanished in `now`, a later version of the same
@@ -220,7 +234,7 @@ impl Records {
         self.realm.check_newest()?;
         let proof = self.prover.prove(&self.realm, located, &unchecked).await?;
         let mark = unchecked.mark();
-        self.check_mark(located, &mark, &proof)?;
+        self.check_mark(located, in_force, (&unchecked, &mark, &proof)).await?;
         self.check_policy_mark(located, &mark).await?;
         let is_pending = etag.is_pending();
         let record = Record::new(located, unchecked, etag, &proof);
@@ -248,7 +262,12 @@ impl Records {
         Ok(Arc::new(Record::new(located, unchecked, version, &proof)))
     }
 
-    fn check_mark(&self, located: Located, now: &Mark, proof: &Proof) -> Result<()> {
+    async fn check_mark(
+        &self,
+        located: Located,
+        in_force: &PolicyRef,
+        (unchecked, now, proof): (&UncheckedRecord, &Mark, &Proof),
+    ) -> Result<()> {
         match self.marks.get(located.record)? {
             Some(seen) if now.version < seen.version => {
                 Err(Error::damaged("the bucket shows an older version of a record")
@@ -258,9 +277,51 @@ impl Records {
             Some(seen) if now.version == seen.version && now.object_hash != seen.object_hash => {
                 Err(Error::damaged("the bucket shows two different records of one version"))
             }
-            Some(seen) if now.version > seen.version => prove_follows(&seen, now, proof),
+            Some(seen) if now.version > seen.version => match prove_follows(&seen, now, proof) {
+                Ok(()) => Ok(()),
+                Err(alarm) => {
+                    let steps = self.steps(located, in_force, unchecked, &seen).await?;
+                    let steps = steps.ok_or(alarm)?;
+                    prove_steps(&seen, &steps, (now, proof))
+                }
+            },
             _ => Ok(()),
         }
+    }
+
+    /// Returns the versions between one that was seen and one that does not follow it at once, the
+    /// oldest first: a record may have become another format in between, and come back. Each is
+    /// proven, and each names the one before it by its hash; `None` when not all of them are kept.
+    async fn steps(
+        &self,
+        located: Located,
+        in_force: &PolicyRef,
+        now: &UncheckedRecord,
+        seen: &Mark,
+    ) -> Result<Option<Vec<(Mark, Proof)>>> {
+        let mut steps = Vec::new();
+        let mut previous = now.head.previous;
+        if now.head.version - seen.version > STEPS_MAX {
+            return Ok(None);
+        }
+        for version in (seen.version + 1..now.head.version).rev() {
+            let name = located.history(version);
+            let object = self.realm.bucket().get(&name, RECORD_LEN_MAX_BYTES).await?;
+            let Some(object) = object else { return Ok(None) };
+            let step = UncheckedRecord::parse(&object.bytes)?;
+            if step.head.version != version || step.object_hash != previous {
+                return Ok(None);
+            }
+            previous = step.head.previous;
+            let (proof, mark) =
+                (self.prover.prove(&self.realm, located, &step).await?, step.mark());
+            let record = Record::new(located, step, object.version, &proof);
+            let in_force = self.in_force(&record, in_force).await?;
+            self.check_policies(&record, &in_force).await?;
+            steps.push((mark, proof));
+        }
+        steps.reverse();
+        Ok((previous == seen.object_hash).then_some(steps))
     }
 
     /// Refuses a record that was committed under a policy which the one seen before had replaced:
