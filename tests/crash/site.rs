@@ -177,7 +177,12 @@ impl Site {
 
     /// Unmounts, which sends and commits everything.
     pub(crate) fn leave(&self, mut child: Child) {
-        daemon::umount(&self.point, false).unwrap();
+        // Another test's child that is just begun may have a file of this drive open for a moment.
+        let begun = std::time::Instant::now();
+        while let Err(e) = daemon::umount(&self.point, false) {
+            assert!(begun.elapsed() < HUNG, "{e:?}");
+            std::thread::sleep(Duration::from_millis(50));
+        }
         let status = child.wait().unwrap();
         assert!(status.success(), "{status}: {}", self.log());
     }

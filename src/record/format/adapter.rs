@@ -134,7 +134,7 @@ pub(super) trait Adapter: Sync {
         self.render(sections).bytes
     }
 
-    /// Merges an edited view that differs from what was shown; see [`super::merge`].
+    /// Merges an edited view that differs from what was shown; see [`super::merge()`].
     fn merge(
         &self,
         base: &Sections,

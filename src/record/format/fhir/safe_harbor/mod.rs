@@ -1,4 +1,4 @@
-//! A FHIR text as a researcher reads it. Members are released by their name ([`rules`]); a member
+//! A FHIR text as a researcher reads it. Members are released by their name (`members`); a member
 //! that the tables do not know is left out, and where it must stay because the file is cut there,
 //! it is the extension that says that a value is withheld.
 
