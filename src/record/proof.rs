@@ -280,7 +280,7 @@ impl Records {
             Some(seen) if now.version > seen.version => match prove_follows(&seen, now, proof) {
                 Ok(()) => Ok(()),
                 Err(alarm) => {
-                    let steps = self.steps(located, in_force, unchecked, &seen).await?;
+                    let steps = Box::pin(self.steps(located, in_force, unchecked, &seen)).await?;
                     let steps = steps.ok_or(alarm)?;
                     prove_steps(&seen, &steps, (now, proof))
                 }
