@@ -6,10 +6,9 @@
 mod support;
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use chartfs::view::{Ino, RenameMode, View, ViewOptions};
-use support::TestRealm;
+use chartfs::view::{Ino, RenameMode, View};
+use support::{TestRealm, believing as drive, read_text as read};
 
 const ROOT: Ino = Ino::ROOT;
 const OLD: &str = "{\n  \"medications\": \"a\",\n  \"labs\": \"b\"\n}\n";
@@ -21,22 +20,6 @@ struct Ward {
     owner: Arc<View>,
     user: Arc<View>,
     other: Arc<View>,
-}
-
-async fn drive(realm: &TestRealm, user: &str) -> Arc<View> {
-    let attr_ttl = Duration::from_secs(3600);
-    let options = ViewOptions { attr_ttl, ..ViewOptions::default() };
-    View::of(realm.records(user).await, options).await.unwrap()
-}
-
-async fn read(view: &View, path: &str) -> String {
-    let mut all = Vec::new();
-    let take = |piece: bytes::Bytes| {
-        all.extend_from_slice(&piece);
-        Ok(())
-    };
-    view.read_path(path, take).await.unwrap();
-    String::from_utf8(all).unwrap()
 }
 
 async fn folder(view: &View) -> Ino {

@@ -16,23 +16,10 @@ use chartfs::record::{Committed, DIRECTORY_PROFILE};
 use chartfs::store::Bucket;
 use chartfs::view::{Access, Ino, RenameMode, View, ViewOptions};
 use futures::StreamExt;
-use support::{TestRealm, USERS};
+use support::{TestRealm, USERS, read};
 
 async fn drive(realm: &TestRealm, user: &str) -> Arc<View> {
     View::of(realm.records(user).await, ViewOptions::default()).await.unwrap()
-}
-
-async fn read(view: &View, path: &str) -> Vec<u8> {
-    let mut all = Vec::new();
-    view.read_path(path, |piece| {
-        all.extend_from_slice(&piece);
-        Ok(())
-    })
-    .await
-    .unwrap();
-    let attr = view.resolve(path).await.unwrap();
-    assert_eq!(attr.size_bytes, all.len() as u64, "stat and read agree");
-    all
 }
 
 async fn save(view: &View, path: &str, text: &[u8]) -> chartfs::error::Result<()> {

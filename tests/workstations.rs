@@ -10,27 +10,9 @@ use std::time::Duration;
 use chartfs::error::{Kind, Result};
 use chartfs::store::Bucket;
 use chartfs::view::{Ino, RenameMode, SetAttr, View, ViewOptions};
-use support::TestRealm;
+use support::{TestRealm, believing as drive, read_text as read};
 
 const ROOT: Ino = Ino::ROOT;
-
-/// A drive that believes what it knows for the whole test.
-async fn drive(realm: &TestRealm, user: &str) -> Arc<View> {
-    let attr_ttl = Duration::from_secs(3600);
-    let options = ViewOptions { attr_ttl, ..ViewOptions::default() };
-    View::of(realm.records(user).await, options).await.unwrap()
-}
-
-async fn read(view: &View, path: &str) -> String {
-    let mut all = Vec::new();
-    let take = |piece: bytes::Bytes| {
-        all.extend_from_slice(&piece);
-        Ok(())
-    };
-    view.read_path(path, take).await.unwrap();
-    assert_eq!(view.resolve(path).await.unwrap().size_bytes, all.len() as u64, "stat and read");
-    String::from_utf8(all).unwrap()
-}
 
 async fn save(view: &View, name: &str, text: &str) -> Result<()> {
     view.write_path(ROOT, name.as_bytes(), text.as_bytes()).await.map(|_| ())

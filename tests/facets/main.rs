@@ -18,7 +18,7 @@ use std::sync::Arc;
 use chartfs::record::Records;
 use chartfs::store::Bucket;
 use chartfs::view::{NodeKind, View, ViewOptions};
-use support::TestRealm;
+use support::{TestRealm, read};
 
 /// What the policies of these tests release.
 const RELEASE: &str = r#"
@@ -56,19 +56,6 @@ async fn drive(realm: &TestRealm, user: &str) -> Arc<View> {
 /// The drive of somebody who reads what is released, and nothing else.
 async fn research(realm: &TestRealm) -> Arc<View> {
     view_of(researcher(realm).await).await
-}
-
-async fn read(view: &View, path: &str) -> Vec<u8> {
-    let mut all = Vec::new();
-    view.read_path(path, |piece| {
-        all.extend_from_slice(&piece);
-        Ok(())
-    })
-    .await
-    .unwrap();
-    let attr = view.resolve(path).await.unwrap();
-    assert_eq!(attr.size_bytes, all.len() as u64, "stat and read agree on {path}");
-    all
 }
 
 async fn save(view: &View, path: &str, text: &[u8]) -> chartfs::error::Result<()> {

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chartfs::clock::now_unix_s;
 use chartfs::key::attribute::AuthorityId;
@@ -16,6 +17,7 @@ use chartfs::realm::policy::PolicyStatement;
 use chartfs::record::marks::Marks;
 use chartfs::record::{Located, PolicyRef, RecordId, Records};
 use chartfs::store::Bucket;
+use chartfs::view::{View, ViewOptions};
 
 pub const POLICY: &str = r#"
 [folder]
@@ -49,6 +51,31 @@ pub const USERS: [(&str, &[&str]); 5] = [
     ("ana", &["owner@ana"]),
     ("stranger", &["cleaner@st-mary"]),
 ];
+
+/// Reads a file; `stat` must say its size.
+pub async fn read(view: &View, path: &str) -> Vec<u8> {
+    let mut all = Vec::new();
+    let take = |piece: bytes::Bytes| {
+        all.extend_from_slice(&piece);
+        Ok(())
+    };
+    view.read_path(path, take).await.unwrap();
+    let attr = view.resolve(path).await.unwrap();
+    assert_eq!(attr.size_bytes, all.len() as u64, "stat and read agree on {path}");
+    all
+}
+
+/// As [`read`], of a text.
+pub async fn read_text(view: &View, path: &str) -> String {
+    String::from_utf8(read(view, path).await).unwrap()
+}
+
+/// Mounts a drive that believes what it knows for the whole test.
+pub async fn believing(realm: &TestRealm, user: &str) -> Arc<View> {
+    let attr_ttl = Duration::from_secs(3600);
+    let options = ViewOptions { attr_ttl, ..ViewOptions::default() };
+    View::of(realm.records(user).await, options).await.unwrap()
+}
 
 pub struct TestRealm {
     pub bucket: Bucket,
