@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use chartfs::record::format::{FormatId, Slot, announce, join, slots_of};
+use serde_json::json;
 
 use crate::files::summary::summary;
 use crate::files::{generated, samples};
@@ -14,7 +15,8 @@ use crate::record::{Dice, cut, pick, random_view};
 /// Writes every file in JSON beside views of it, and returns the views.
 fn write_views(folder: &Path, formats: &[FormatId]) -> Vec<PathBuf> {
     let (mut dice, mut views) = (Dice(31), Vec::new());
-    let own = [("summary".into(), serde_json::to_vec_pretty(&summary()).unwrap())];
+    let own = [("summary", summary()), ("chart", chart())];
+    let own = own.map(|(name, value)| (name.into(), serde_json::to_vec_pretty(&value).unwrap()));
     let all = generated().into_iter().chain(own).chain(samples());
     for (number, (_, bytes)) in all.enumerate() {
         let (format, sections) = cut(&bytes);
@@ -39,6 +41,28 @@ fn write_views(folder: &Path, formats: &[FormatId]) -> Vec<PathBuf> {
         }
     }
     views
+}
+
+/// A bundle that a validator takes, whatever it thinks of invented ones.
+fn chart() -> serde_json::Value {
+    let code = |text: &str| json!({ "text": text });
+    let patient = json!({ "reference": "Patient/p" });
+    let resources = [
+        json!({ "resourceType": "Patient", "id": "p", "gender": "female", "birthDate": "1970-02-03",
+                "name": [{ "family": "Q" }], "telecom": [{ "value": "555-0100" }],
+                "identifier": [{ "system": "urn:x", "value": "4711" }] }),
+        json!({ "resourceType": "AllergyIntolerance", "id": "a", "patient": patient }),
+        json!({ "resourceType": "Observation", "id": "o", "status": "final",
+                "code": code("weight"), "subject": patient }),
+        json!({ "resourceType": "Observation", "id": "h", "status": "final",
+                "code": { "coding": [{ "system": "http://snomed.info/sct", "code": "86406008" }] },
+                "subject": patient }),
+        json!({ "resourceType": "Immunization", "id": "i", "status": "completed",
+                "vaccineCode": code("tetanus"), "patient": patient,
+                "occurrenceDateTime": "2020-01-02" }),
+    ];
+    let entries: Vec<_> = resources.iter().map(|r| json!({ "resource": r })).collect();
+    json!({ "resourceType": "Bundle", "type": "collection", "entry": entries })
 }
 
 /// Runs a check over a folder; what it says is in the log.

@@ -91,7 +91,9 @@ async fn two_who_file_at_once_file_nothing_twice() {
     let (one, two) = (site.view("doctor").await, site.view("doctor").await);
     let (one, two) = tokio::join!(one.file_inboxes(), two.file_inboxes());
     let (one, two) = (counts(one.unwrap()), counts(two.unwrap()));
-    assert_eq!(one[0] + two[0], 12, "{one:?} {two:?}");
+    // Who is overtaken finds it filed, and takes the drop away.
+    assert!(one[0] + two[0] + one[2] + two[2] >= 12, "{one:?} {two:?}");
+    assert_eq!((one[3], two[3]), (0, 0), "nothing failed");
     let last = site.view("doctor").await;
     last.file_inboxes().await.unwrap();
     let paths = site.paths().await;

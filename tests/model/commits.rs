@@ -20,7 +20,14 @@ impl Model {
         }
         match f.stands {
             Stands::Local | Stands::Removed => Ok(()),
-            Stands::Fresh => self.save_new(st, file, &draft.text),
+            Stands::Fresh => {
+                let saved = self.save_new(st, file, &draft.text);
+                if saved == Err(Kind::Denied) {
+                    // It asks whether another policy is in force now.
+                    self.ask(st, f.place.0);
+                }
+                saved
+            }
             Stands::Record(record) => {
                 let base = draft.base.clone();
                 if self.save_onto(st, &f.place, record, base, &draft.text)? {
