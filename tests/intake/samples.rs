@@ -20,7 +20,7 @@ fn files(folder: &Path, found: &mut Vec<PathBuf>) {
 fn samples_name_their_patients_or_say_why_not() {
     let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data");
     if !samples.is_dir() {
-        println!("SKIPPED: there are no sample records");
+        println!("NOTE: there are no sample records beside the project");
         return;
     }
     let mut all = Vec::new();

@@ -171,9 +171,10 @@ fn a_folder_changes_when_a_name_in_it_is_given_or_taken() {
     // Not committed yet: it is empty and open.
     let file = fs::File::create(m.path("d/f")).unwrap();
     is_later("create");
-    drop(file);
     fs::write(m.path("d/.f.swp"), "x").unwrap();
     is_later("create of a file of this workstation");
+    // What is committed when it is closed, a moment later, is no change of the folder's names.
+    drop(file);
     fs::rename(m.path("d/f"), m.path("d/g")).unwrap();
     is_later("rename");
     fs::create_dir(m.path("d/e")).unwrap();

@@ -328,7 +328,7 @@ TABLE = "drug,dose_mg\nlisinopril,10\n"
 
 def opaque_files(realm):
     """Returns files of formats that have no sections; the image is made by dcmtk, if it is there."""
-    files = {"letter.xml": LETTER, "table.csv": TABLE}
+    files = {"letter.xml": LETTER, "table.txt": TABLE}
     image = realm.folder / "image.dcm"
     if shutil.which("dump2dcm") and not image.exists():
         (realm.folder / "image.txt").write_text(IMAGE, encoding="utf-8")
