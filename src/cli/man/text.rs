@@ -244,7 +244,7 @@ pub(super) fn examples_of(name: &str) -> &'static str {
         }
         "chartfs-demo" => {
             "chartfs demo\n\
-             chartfs demo --exit --patients 10 /tmp/demo"
+             chartfs demo --exit --patients 10 ~/demo"
         }
         "chartfs-user" => {
             "chartfs user new lee --realm s3://clinic-records/realm --out lee.credential\n\
